@@ -1,0 +1,209 @@
+/**
+ * The public types of the npm package `shoal`. Plain objects, `AbortSignal`, async iterables and `Uint8Array`: nothing generated is public.
+ */
+
+/** Anything that can be published. A `ReadableStream` may be of any length: it is never held in memory whole. */
+export type ContentSource = Uint8Array | ArrayBuffer | string | Blob | ReadableStream<Uint8Array>
+
+/** How a file is cut into blocks, and so which CID it gets. */
+export type ContentProfile =
+  /** IPIP-499: 1 MiB leaves, 1,024 links a node. The default, and Helia's. */
+  | 'unixfs-v1-2025'
+  /** What `ipfs add --cid-version=1` gives: 256 KiB leaves, 174 links a node. */
+  | 'kubo-cid-v1'
+
+/** Settings of a node. Every field has an effect; an unknown or contradictory one is refused with an error that names it. */
+export interface NodeConfig {
+  /**
+   * Where to find relays: multiaddrs that end in `/p2p/<PeerId>`, or `http(s)` URLs of a relay, whose `/bootstrap` is then asked.
+   * Default: the server that the page came from.
+   */
+  bootstrap?: string[]
+  /** Where blocks and the identity are kept. Default `{ kind: 'indexeddb', name: 'shoal' }`. `memory` forgets all when the page closes. */
+  store?: { kind?: 'indexeddb' | 'memory'; name?: string }
+  /** STUN and TURN servers for WebRTC, as in `RTCConfiguration`. Default: none, which is enough inside one network. */
+  iceServers?: { urls: string | string[]; username?: string; credential?: string }[]
+  /** What this node tells other peers about itself by libp2p identify. Default `{ client: 'shoal', version: <package version> }`. */
+  metadata?: { client?: string; version?: string }
+  /** Milliseconds before an attempt to reach a peer counts as failed. 1,000 to 120,000; default 20,000. */
+  connectionTimeout?: number
+  /** The most peers connected at once. 2 to 400; default 64. */
+  maxConnections?: number
+}
+
+/** Options of every call that may wait. */
+export interface CallOptions {
+  /** Cancels the call, which then rejects with the signal's reason. */
+  signal?: AbortSignal
+}
+
+/** How far a publication is. */
+export interface PublishProgress {
+  /** Bytes hashed and stored so far. */
+  bytes: number
+  /** Bytes in all, where known (not for a stream). */
+  total?: number
+}
+
+/** Options of {@link ShoalNode.publishContent}. */
+export interface PublishOptions extends CallOptions {
+  /** Default `unixfs-v1-2025`. */
+  profile?: ContentProfile
+  /** Called as blocks become durable, at most 20 times a second. */
+  onProgress?: (progress: PublishProgress) => void
+}
+
+/** How far a fetch is. */
+export interface FetchProgress {
+  /**
+   * `local`: looking in the own store. `finding`: looking for a peer that has it. `connecting`: a peer is known, a connection is being made.
+   * `fetching`: bytes arrive. `waiting`: the peer that had it is gone, the fetch goes on by itself when it is back. `done`.
+   */
+  phase: 'local' | 'finding' | 'connecting' | 'fetching' | 'waiting' | 'done'
+  /** Bytes of content present locally and verified. */
+  bytes: number
+  /** Bytes of content in all, once its root block is known. */
+  total?: number
+  /** The peer that sends, once known. */
+  peer?: string
+  /** By which path its bytes come. */
+  path?: 'direct' | 'relayed'
+}
+
+/** Options of {@link ShoalNode.fetchContent} and {@link ShoalNode.readContent}. */
+export interface FetchOptions extends CallOptions {
+  /** PeerIds that are believed to have the content (a share link names its sender). */
+  from?: string[]
+  /** First byte wanted. Default 0. */
+  offset?: number
+  /** Number of bytes wanted. Default: to the end. */
+  length?: number
+  /** Called on each change of phase, and at most 20 times a second as bytes arrive. */
+  onProgress?: (progress: FetchProgress) => void
+}
+
+/** What is known of a content without reading it all. */
+export interface ContentStat {
+  cid: string
+  /** Bytes of the file. */
+  size: number
+  /** Bytes of it that are in the local store already. */
+  local: number
+}
+
+/** One connection to a peer. */
+export interface ConnectionInfo {
+  /** The other side's PeerId. */
+  peer: string
+  /** `direct`: no server between. `relayed`: end-to-end encrypted through a relay. A connection to a relay itself is `direct` over `websocket`. */
+  path: 'direct' | 'relayed'
+  transport: 'webrtc' | 'websocket' | 'circuit'
+  /** Whether the other side dialled. */
+  direction: 'inbound' | 'outbound'
+  /** The remote multiaddr. */
+  address: string
+  /** Payload bytes that came and went over this connection's streams. */
+  bytesReceived: number
+  bytesSent: number
+  /** The last measured round-trip time in milliseconds, once measured. */
+  roundTripTime?: number
+  /** Milliseconds since the Unix epoch. */
+  openedAt: number
+  /** What the peer said of itself by libp2p identify, once it did. */
+  agent?: string
+}
+
+/** How this node stands with one of its relays. */
+export interface RelayStatus {
+  /** The relay's multiaddr, or the URL whose `/bootstrap` could not be read. */
+  address: string
+  /** `reserved`: others can reach this page through it. `waiting`: it did not answer; tried again by itself. */
+  state: 'connecting' | 'connected' | 'reserved' | 'waiting'
+  /** What went wrong last, in one sentence. */
+  problem?: string
+}
+
+/** What the node is doing as a whole. */
+export interface NodeStatus {
+  /** Whether other pages can reach this one (a relay holds a reservation). */
+  reachable: boolean
+  relays: RelayStatus[]
+  /** Bytes that this origin uses and may use, where the browser tells. */
+  storage: { usage?: number; quota?: number; persistent: boolean; kind: 'indexeddb' | 'memory' }
+  /** What this browser or page cannot do, each in one plain sentence that says what follows. */
+  limitations: string[]
+}
+
+/** What happens to a node, as delivered by {@link ShoalNode.events}. */
+export type NodeEvent =
+  | { type: 'status'; status: NodeStatus }
+  | { type: 'connectionOpened'; connection: ConnectionInfo }
+  | { type: 'connectionClosed'; peer: string; path: 'direct' | 'relayed'; transport: ConnectionInfo['transport']; reason: string }
+  /** A peer began, went on, or ended reading a content from us. */
+  | { type: 'serving'; peer: string; cid: string; bytes: number; path: 'direct' | 'relayed'; state: 'active' | 'done' | 'ended' }
+  /** A peer sent bytes that do not verify, or broke a protocol; it was dropped. */
+  | { type: 'peerDropped'; peer: string; reason: string }
+  /** The node's worker failed and was started again from the store. */
+  | { type: 'restarted'; reason: string }
+
+/** Stable names of the errors that calls reject with (`error.name`); `error.message` says what to do. */
+export type ShoalErrorName =
+  | 'InvalidConfig'
+  | 'InvalidCid'
+  | 'InvalidPeer'
+  | 'InvalidLink'
+  | 'InvalidRange'
+  | 'Unsupported'
+  | 'NotFound'
+  | 'PeerUnreachable'
+  | 'StorageFull'
+  | 'StorageFailed'
+  | 'TooLarge'
+  | 'Stopped'
+  | 'Internal'
+  | 'AbortError'
+
+/** A running node. */
+export interface ShoalNode {
+  /** libp2p PeerId, `12D3Koo…`. */
+  readonly peerId: string
+  /** The same public key as a DID, `did:key:z6Mk…`. */
+  readonly did: string
+
+  /**
+   * Stores content and makes it available to peers as long as this node runs.
+   * @returns its CID, once every block is durable.
+   * @example const cid = await node.publishContent('hello')
+   */
+  publishContent(source: ContentSource, options?: PublishOptions): Promise<string>
+
+  /**
+   * The whole content (or the range asked for) in one array. For large files use {@link readContent}.
+   * @example const bytes = await node.fetchContent(cid, { from: [peerId] })
+   */
+  fetchContent(cid: string, options?: FetchOptions): Promise<Uint8Array>
+
+  /**
+   * The content as a stream, verified block by block, in constant memory; what arrives is stored, so that a broken read goes on where it was.
+   * @example for await (const chunk of node.readContent(cid, { offset: 1_000 })) use(chunk)
+   */
+  readContent(cid: string, options?: FetchOptions): ReadableStream<Uint8Array>
+
+  /** Size of a content and how much of it is here. Fetches the root block where it is missing. */
+  statContent(cid: string, options?: FetchOptions): Promise<ContentStat>
+
+  /** Every open connection. */
+  connections(): Promise<ConnectionInfo[]>
+
+  /** Relays, storage, and what this browser cannot do. */
+  status(): Promise<NodeStatus>
+
+  /** Connects to a peer by PeerId through our relays, directly where possible. */
+  connect(peer: string, options?: CallOptions): Promise<ConnectionInfo>
+
+  /** What happens, from now on. Ends when the node stops. A reader that lags behind misses the oldest events, never the last status. */
+  events(options?: CallOptions): AsyncIterable<NodeEvent>
+
+  /** Closes connections and the store. Pending calls reject with `Stopped`. */
+  stop(): Promise<void>
+}

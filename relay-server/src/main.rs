@@ -1,0 +1,2 @@
+//! Shoal relay: to come.
+fn main() {}
