@@ -1,0 +1,130 @@
+// Real browsers, one process and one profile each: two users are two processes, never two tabs.
+//
+// puppeteer-core drives both (CDP for Chromium, WebDriver BiDi for Firefox). Its own downloads are not used: the browsers are the system's.
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { run } from '../crates/web/build/process.mjs'
+
+/** @typedef {'chromium' | 'firefox'} Kind */
+
+/** The browsers that everything is shown in. */
+export const KINDS = /** @type {Kind[]} */ (['chromium', 'firefox'])
+
+const PROGRAMS = {
+  chromium: ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'],
+  firefox: ['firefox-esr', 'firefox'],
+}
+const DEBIAN_PACKAGES = { chromium: 'chromium', firefox: 'firefox-esr' }
+/** An environment variable that names the program, where it is not on the PATH. */
+const VARIABLES = { chromium: 'CHROMIUM', firefox: 'FIREFOX' }
+
+const CHROMIUM_FLAGS = [
+  '--no-first-run',
+  '--disable-gpu',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  // A tab that is not in front is as awake as one that is: the tests look at two at once.
+  '--disable-background-timer-throttling',
+  '--disable-backgrounding-occluded-windows',
+  '--disable-renderer-backgrounding',
+]
+const FIREFOX_PREFERENCES = {
+  'app.update.enabled': false,
+  'browser.shell.checkDefaultBrowser': false,
+  'datareporting.policy.dataSubmissionEnabled': false,
+  'dom.min_background_timeout_value': 4,
+  'extensions.update.enabled': false,
+  'network.captive-portal-service.enabled': false,
+  'network.connectivity-service.enabled': false,
+  'toolkit.telemetry.enabled': false,
+}
+
+/** The program of a browser, or `undefined` where it is not installed. @param {Kind} kind */
+export function findBrowser(kind) {
+  const named = process.env[VARIABLES[kind]]
+  if (named) {
+    if (!existsSync(named)) throw new Error(`${VARIABLES[kind]}=${named}: there is no such file`)
+    return named
+  }
+  for (const program of PROGRAMS[kind]) {
+    for (const directory of (process.env.PATH ?? '').split(delimiter)) {
+      if (directory && existsSync(join(directory, program))) return join(directory, program)
+    }
+  }
+  return undefined
+}
+
+/** Makes sure that the browsers are there: installs Debian's packages when it may, else says what to install. */
+export async function ensureBrowsers(kinds = KINDS) {
+  const missing = kinds.filter((kind) => !findBrowser(kind))
+  if (missing.length === 0) return
+  const packages = missing.map((kind) => DEBIAN_PACKAGES[kind])
+  const remedy = `install ${packages.join(' and ')} (on Debian: apt-get install ${packages.join(' ')}), or set ${missing.map((kind) => VARIABLES[kind]).join(' and ')} to the program`
+  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) throw new Error(`${missing.join(' and ')} not found: ${remedy}`)
+  console.log(`▸ browsers: installing ${packages.join(' and ')} with apt-get`)
+  const env = { DEBIAN_FRONTEND: 'noninteractive' }
+  try {
+    await run('apt-get', ['update', '-qq'], { env })
+    await run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], { env, stdio: ['ignore', 'ignore', 'inherit'] })
+  } catch (error) {
+    throw new Error(`${error.message}; ${remedy}`, { cause: error })
+  }
+}
+
+/** A directory for a browser's profile. `remove()` deletes it once the browser that used it is closed. */
+export async function createProfile() {
+  const path = await mkdtemp(join(tmpdir(), 'shoal-profile-'))
+  return { path, remove: () => rm(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 }) }
+}
+
+/**
+ * Starts a browser. Close it with `close()` of what is returned, which also deletes the profile unless one was given.
+ *
+ * @param {Kind} kind
+ * @param {object} [options]
+ * @param {{ path: string }} [options.profile] A profile to use again, by `createProfile()`. Default: a fresh one.
+ * @param {string[]} [options.args] Further command line arguments.
+ * @param {Record<string, unknown>} [options.preferences] Further preferences of Firefox.
+ */
+export async function launch(kind, { profile, args = [], preferences = {} } = {}) {
+  const { default: puppeteer } = await import('puppeteer-core')
+  const executablePath = findBrowser(kind)
+  if (!executablePath) throw new Error(`${kind} not found: npm test installs it or says what to install`)
+  const own = profile ? undefined : await createProfile()
+  const userDataDir = (profile ?? own).path
+  // Chromium's sandbox refuses to run as root, which is what a container is.
+  const unsandboxed = process.getuid?.() === 0 ? ['--no-sandbox'] : []
+  const browser = await puppeteer.launch({
+    browser: kind === 'firefox' ? 'firefox' : 'chrome',
+    executablePath,
+    userDataDir,
+    headless: true,
+    // A transfer under load may keep a page busy for long; the tests have their own time limits.
+    protocolTimeout: 600_000,
+    ...(kind === 'firefox'
+      ? { args, extraPrefsFirefox: { ...FIREFOX_PREFERENCES, ...preferences } }
+      : { args: [...CHROMIUM_FLAGS, ...unsandboxed, ...args] }),
+  })
+  return {
+    kind,
+    browser,
+    /** A new tab. */
+    newPage: () => browser.newPage(),
+    /** Ends the browser as a person would. */
+    async close() {
+      await browser.close()
+      await own?.remove()
+    },
+    /** Ends it as a power cut would. */
+    async kill() {
+      const process = browser.process()
+      const gone = new Promise((resolve) => process.once('exit', resolve))
+      process.kill('SIGKILL')
+      await gone
+      await own?.remove()
+    },
+  }
+}
