@@ -3,11 +3,12 @@
 // wasm-bindgen-test-runner only serves the page here (NO_HEADLESS); the browsers are ours. Tests run in a dedicated worker, as the node does,
 // unless a file says `wasm_bindgen_test_configure!(run_in_browser)`. Every crate named must have tests: zero is a failure.
 import { createInterface } from 'node:readline'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { parseArgs } from 'node:util'
 import { bootstrap } from '../crates/web/build/bootstrap.mjs'
-import { root, tools } from '../crates/web/build/paths.mjs'
+import { root } from '../crates/web/build/paths.mjs'
 import { capture, start } from '../crates/web/build/process.mjs'
+import { ensureRust, ensureWasmBindgen, wasmBindgenTestRunner } from '../crates/web/build/toolchain.mjs'
 import { ensureBrowsers, KINDS, launch } from './browsers.mjs'
 
 /** Milliseconds for all tests of one binary in one browser. Storage under load is slow; a test that hangs is named by what is missing. */
@@ -22,6 +23,8 @@ if (crates.length === 0) throw new Error('name the crates to test: node tests/wa
 const kinds = values.browser ?? KINDS
 for (const kind of kinds) if (!KINDS.includes(kind)) throw new Error(`--browser ${kind}: choose from ${KINDS.join(', ')}`)
 
+await ensureRust()
+await ensureWasmBindgen()
 await ensureBrowsers(kinds)
 const binaries = []
 for (const crate of crates) binaries.push(...(await build(crate)))
@@ -68,7 +71,7 @@ async function build(crate) {
 /** Runs the tests of one wasm file in a browser and prints a line for each. */
 async function test(binary, browser) {
   const began = Date.now()
-  const server = start(join(tools, 'bin', 'wasm-bindgen-test-runner'), [binary.file, ...(values.filter ? [values.filter] : [])], {
+  const server = start(wasmBindgenTestRunner, [binary.file, ...(values.filter ? [values.filter] : [])], {
     cwd: binary.directory,
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { NO_HEADLESS: '1', WASM_BINDGEN_TEST_ADDRESS: '127.0.0.1:0', WASM_BINDGEN_USE_DEDICATED_WORKER: '1' },

@@ -6,6 +6,8 @@ import { fileURLToPath } from 'node:url'
 export const root = fileURLToPath(new URL('../../../', import.meta.url))
 /** Tools of the project itself, at the versions it pins. Ignored by git, may be deleted at any time. */
 export const tools = join(root, '.tools')
+/** Where `npm start` lets its relay keep its identity, so that links name the same relay tomorrow. Ignored by git; deleting it makes a new relay. */
+export const relayData = join(tools, 'relay-data')
 /** Cargo's output. */
 export const target = process.env.CARGO_TARGET_DIR ?? join(root, 'target')
 /** Programs that npm packages bring, a current Node among them. */

@@ -1,0 +1,40 @@
+// The real relay, built for release, with an identity and a port of its own: as the tests use it.
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { freePort, startRelay } from '../crates/web/build/relay.mjs'
+
+/**
+ * Starts a relay on a free port. `restart()` brings it back at the same port with the same identity.
+ * @param {{ webRoot?: string, args?: string[] }} [options]
+ */
+export async function createRelay(options = {}) {
+  const port = await freePort()
+  const dataDirectory = await mkdtemp(join(tmpdir(), 'shoal-relay-'))
+  const begin = () => startRelay({ ...options, port, host: '127.0.0.1', dataDirectory, quiet: true })
+  let relay = await begin()
+  return {
+    port,
+    // A secure context for browsers, as https is.
+    url: `http://localhost:${port}`,
+    /** libp2p bytes through this process since it started, both ways. */
+    async traffic() {
+      const { bytesReceived, bytesSent } = await relay.health()
+      return bytesReceived + bytesSent
+    },
+    health: () => relay.health(),
+    output: () => relay.output(),
+    /** Ends it as a power cut would; `restart()` brings it back. */
+    kill: () => relay.kill(),
+    async restart() {
+      await relay.kill()
+      relay = await begin()
+    },
+    /** Ends it for good. */
+    async stop() {
+      const how = await relay.stop()
+      await rm(dataDirectory, { recursive: true, force: true })
+      return how
+    },
+  }
+}

@@ -1,0 +1,180 @@
+// `npm test`: everything, on real parts. Each stage runs to its end even when one before it failed; the last line says how many tests passed and failed.
+//
+//   npm test                              all stages
+//   npm test -- --only browser            one stage (its name, as printed); several times for several
+//   npm test -- --only browser transfer   of the browser suites, those whose file name contains the word
+//   npm run test:long                     also what takes long: cargo-deny, and the property tests with more cases
+import { existsSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
+import { createInterface } from 'node:readline'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { buildAll } from '../crates/web/build/all.mjs'
+import { bootstrap } from '../crates/web/build/bootstrap.mjs'
+import { root, tools } from '../crates/web/build/paths.mjs'
+import { run, start } from '../crates/web/build/process.mjs'
+import { recipe } from '../crates/web/build/recipe.mjs'
+import { measure, table } from '../crates/web/build/size.mjs'
+import { clock } from '../crates/web/build/steps.mjs'
+import { ensureRust, ensureWasmBindgen } from '../crates/web/build/toolchain.mjs'
+import { ensureBrowsers } from './browsers.mjs'
+
+/** Crates whose code for the page is behind `cfg(target_arch = "wasm32")`, so that a native lint does not see it. */
+const WASM_CRATES = ['shoal-webrtc', 'shoal-node', 'shoal-web']
+/** Crates with wasm-bindgen tests. */
+const WASM_TESTED = ['shoal-webrtc', 'shoal-node']
+/** Cases of each property test in a long run; the default of proptest is 256. */
+const LONG_CASES = '100000'
+/** Milliseconds for one browser suite before its file counts as failed. */
+const SUITE_LIMIT = 600_000
+
+const { values, positionals: words } = parseArgs({
+  allowPositionals: true,
+  options: { only: { type: 'string', multiple: true }, long: { type: 'boolean', default: false } },
+})
+
+/** Each stage resolves to its counts; one that throws counts as one failure. */
+const STAGES = {
+  format: () => check('cargo', ['fmt', '--all', '--check']),
+  lint: () => check('cargo', ['clippy', '--locked', '--release', '--workspace', '--all-targets', '--', '-D', 'warnings']),
+  'lint-wasm': () =>
+    check('cargo', ['clippy', '--locked', '--release', '--target', recipe.toolchain.target, ...packages(WASM_CRATES), '--all-targets', '--', '-D', 'warnings']),
+  floors: () => check(process.execPath, [join(root, 'tests', 'floors.mjs')]),
+  native: () => counted('cargo', ['test', '--locked', '--release', '--workspace'], cargoCounts, values.long ? { PROPTEST_CASES: LONG_CASES } : {}),
+  wasm: () => counted(process.execPath, [join(root, 'tests', 'wasm.mjs'), ...WASM_TESTED], wasmCounts),
+  build: async () => {
+    await buildAll()
+    return { passed: 1, failed: 0 }
+  },
+  size: async () => {
+    const { rows, over } = await measure()
+    console.log(table(rows))
+    for (const sentence of over) console.error(sentence)
+    return { passed: over.length === 0 ? 1 : 0, failed: over.length }
+  },
+  browser: browserSuites,
+  ...(values.long ? { deny: cargoDeny } : {}),
+}
+
+try {
+  for (const name of values.only ?? []) if (!STAGES[name]) throw new Error(`--only ${name}: choose from ${Object.keys(STAGES).join(', ')}`)
+  await bootstrap()
+  await ensureRust()
+  await ensureBrowsers()
+  await ensureWasmBindgen()
+} catch (error) {
+  console.error(`\n${error.message}`)
+  process.exit(1)
+}
+const results = []
+for (const [name, stage] of Object.entries(STAGES)) {
+  if (values.only && !values.only.includes(name)) continue
+  results.push(await perform(name, stage))
+}
+process.exit(summarize(results))
+
+/** Runs one stage under its heading. */
+async function perform(name, stage) {
+  console.log(`\n━━ ${name} ━━ (${clock()})`)
+  const began = Date.now()
+  let counts
+  try {
+    counts = await stage()
+  } catch (error) {
+    console.error(error.message)
+    counts = { passed: 0, failed: 1 }
+  }
+  console.log(`${counts.failed === 0 ? '✓' : '✗'} ${name}: ${counts.passed} passed, ${counts.failed} failed, ${clock(began)}`)
+  return { name, ...counts, time: clock(began) }
+}
+
+/** Prints what came of it and returns the exit code. The last line is plain, for machines. */
+function summarize(results) {
+  const sum = (field) => results.reduce((total, result) => total + result[field], 0)
+  console.log(`\n━━ summary ━━ (${clock()})`)
+  for (const { name, passed, failed, time } of results) console.log(`${failed === 0 ? '✓' : '✗'} ${name.padEnd(10)} ${String(passed).padStart(5)} passed ${String(failed).padStart(4)} failed  ${time}`)
+  if (values.only) console.log(`only these stages ran: ${values.only.join(', ')}`)
+  console.log(`${sum('passed')} passed, ${sum('failed')} failed`)
+  return sum('failed') === 0 && sum('passed') > 0 ? 0 : 1
+}
+
+/** A program that either succeeds or not: one test. */
+async function check(program, args) {
+  await run(program, args, { cwd: root })
+  return { passed: 1, failed: 0 }
+}
+
+/** A program whose output tells how many tests it ran. Its exit code has the last word. */
+async function counted(program, args, count, env = {}) {
+  const child = start(program, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'inherit'] })
+  const ended = new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', resolve)
+  })
+  const lines = []
+  for await (const line of createInterface({ input: child.stdout })) {
+    console.log(line)
+    lines.push(line)
+  }
+  const code = await ended
+  const counts = count(lines.join('\n'))
+  if (code !== 0 && counts.failed === 0) counts.failed = 1
+  if (counts.passed + counts.failed === 0) throw new Error(`${program} ${args.join(' ')}: not a single test ran`)
+  return counts
+}
+
+function cargoCounts(output) {
+  const counts = { passed: 0, failed: 0 }
+  for (const [, passed, failed] of output.matchAll(/^test result: \w+\. (\d+) passed; (\d+) failed/gm)) {
+    counts.passed += Number(passed)
+    counts.failed += Number(failed)
+  }
+  return counts
+}
+
+function wasmCounts(output) {
+  const [, passed, failed] = /^wasm: (\d+) passed, (\d+) failed$/m.exec(output) ?? [0, 0, 0]
+  return { passed: Number(passed), failed: Number(failed) }
+}
+
+/** What node's runner says at the end. A test that is skipped or left to do counts as failed: everything here must run. */
+function nodeCounts(output) {
+  const number = (name) => Number(new RegExp(`^ℹ ${name} (\\d+)$`, 'm').exec(output)?.[1] ?? 0)
+  return { passed: number('pass'), failed: number('fail') + number('cancelled') + number('skipped') + number('todo') }
+}
+
+/** tests/browser/*.test.mjs, one after the other: each measures a machine that it has for itself. */
+async function browserSuites() {
+  await buildAll()
+  const directory = join(root, 'tests', 'browser')
+  const names = (await readdir(directory)).filter((name) => name.endsWith('.test.mjs') && (words.length === 0 || words.some((word) => name.includes(word)))).sort()
+  const total = { passed: 0, failed: 0 }
+  for (const name of names) {
+    console.log(`\n─ ${name}`)
+    try {
+      const counts = await counted(
+        process.execPath,
+        ['--test', '--test-reporter=spec', '--test-concurrency=1', `--test-timeout=${SUITE_LIMIT}`, join(directory, name)],
+        nodeCounts,
+        { SHOAL_LONG: values.long ? '1' : '' },
+      )
+      total.passed += counts.passed
+      total.failed += counts.failed
+    } catch (error) {
+      console.error(error.message)
+      total.failed += 1
+    }
+  }
+  return total
+}
+
+/** cargo-deny over deny.toml. Its advisories need a database from outside the package registries, so that part is left to whoever has one. */
+async function cargoDeny() {
+  const program = join(tools, 'bin', 'cargo-deny')
+  if (!existsSync(program)) await run('cargo', ['install', 'cargo-deny', '--locked', '--root', tools], { cwd: root })
+  return check(program, ['--offline', 'check', 'bans', 'licenses', 'sources'])
+}
+
+function packages(names) {
+  return names.flatMap((name) => ['-p', name])
+}
