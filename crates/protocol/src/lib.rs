@@ -3,8 +3,12 @@
 //!
 //! - [`content`]: what a file is (CIDs, UnixFS), how one is made, which of its blocks travel and in which order.
 //! - [`identity`]: the Ed25519 public key behind a peer and its three spellings.
+//! - [`session`]: many streams with credits over one connection.
 //! - [`limits`]: every bound, with its reason.
 
 pub mod content;
 pub mod identity;
 pub mod limits;
+pub mod session;
+
+mod varint;

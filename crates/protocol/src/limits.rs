@@ -36,3 +36,37 @@ pub const WALK_BLOCKS: usize = 1 << 18;
 /// Longest spelling of a public key, in characters: the longest real one, a `did:key`, has 56. Checked before decoding,
 /// because base58 takes quadratic time.
 pub const PUBLIC_KEY_TEXT: usize = 64;
+
+// ---- session ----------------------------------------------------------------------------------------------------
+
+/// Streams that either side may have open at once: a thousand small blocks may be asked for at the same time, and
+/// an idle stream costs a few hundred bytes.
+pub const SESSION_STREAMS: u64 = 1024;
+/// Bytes of one stream that may be on the way or unread: two of the largest blocks, so that the next one travels while
+/// one is being verified and stored; at 100 MB/s it covers a round trip of 40 ms.
+pub const SESSION_STREAM_WINDOW: u64 = 4 * 1024 * 1024;
+/// Bytes of all streams of a session that may be on the way or unread: four streams at full speed, and what a
+/// reader that stops can make us hold.
+pub const SESSION_CONNECTION_WINDOW: u64 = 16 * 1024 * 1024;
+/// Payload of one data frame: large enough that framing costs nothing, small enough that an urgent frame behind it
+/// waits less than a millisecond at 100 MB/s.
+pub const SESSION_FRAME_PAYLOAD: u64 = 64 * 1024;
+/// Bytes of one stream that wait to be sent: enough to keep the wire busy while the next block is loaded.
+pub const SESSION_STREAM_BUFFER: u64 = 1024 * 1024;
+/// Bytes of all streams of a session that wait to be sent; every stream may hold [`SESSION_STREAM_RESERVE`] beyond it.
+pub const SESSION_SEND_BUFFER: u64 = 8 * 1024 * 1024;
+/// Bytes that a stream may always hold unsent, so that streams whose reader stopped cannot starve the others.
+pub const SESSION_STREAM_RESERVE: u64 = 16 * 1024;
+
+/// What every session grants before its HELLO arrives, so that opening costs no round trip: streams.
+pub const SESSION_FIRST_STREAMS: u64 = 64;
+/// What every session grants before its HELLO arrives: bytes of one stream.
+pub const SESSION_FIRST_STREAM_WINDOW: u64 = 64 * 1024;
+/// What every session grants before its HELLO arrives: bytes of all streams.
+pub const SESSION_FIRST_CONNECTION_WINDOW: u64 = 256 * 1024;
+/// What every session accepts before its HELLO arrives: payload of one data frame.
+pub const SESSION_FIRST_FRAME_PAYLOAD: u64 = 16 * 1024;
+/// Largest value that a HELLO may announce for any limit: offsets cannot overflow, and no honest peer needs more.
+pub const SESSION_ANNOUNCED: u64 = 1 << 40;
+/// Bytes of a HELLO frame: today's fields take under 60; the rest is room for later ones, which are ignored here.
+pub const SESSION_HELLO_FRAME: u64 = 1024;
