@@ -31,6 +31,21 @@ export interface NodeConfig {
   maxConnections?: number
 }
 
+/** How far the start of a node is. */
+export interface StartProgress {
+  /**
+   * `loading`: the worker and the wasm module are fetched and compiled. `starting`: the store and the identity are opened.
+   * `joining`: another tab of this site runs the node, this one joins it.
+   */
+  phase: 'loading' | 'starting' | 'joining'
+}
+
+/** Options of {@link createNode}. */
+export interface StartOptions extends CallOptions {
+  /** Called at each change of phase. */
+  onProgress?: (progress: StartProgress) => void
+}
+
 /** Options of every call that may wait. */
 export interface CallOptions {
   /** Cancels the call, which then rejects with the signal's reason. */
@@ -153,6 +168,7 @@ export type ShoalErrorName =
   | 'InvalidPeer'
   | 'InvalidLink'
   | 'InvalidRange'
+  | 'InvalidSource'
   | 'Unsupported'
   | 'NotFound'
   | 'PeerUnreachable'

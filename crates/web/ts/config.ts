@@ -1,0 +1,169 @@
+/**
+ * From what the user wrote to what the node gets: every field checked, defaults filled in, addresses made absolute.
+ *
+ * The first thing wrong is an `InvalidConfig` that names the field and says what to write instead. An unknown field is wrong too: it is a misspelt one.
+ */
+import { ShoalError } from './errors.ts'
+import type { NodeConfig } from './types.ts'
+import { VERSION } from './version.ts'
+
+/** A complete configuration: what the wasm node is started with. Plain data. */
+export interface Settings {
+  bootstrap: string[]
+  store: { kind: 'indexeddb' | 'memory'; name: string }
+  iceServers: IceServer[]
+  metadata: { client: string; version: string }
+  /** Milliseconds. */
+  connectionTimeout: number
+  maxConnections: number
+}
+
+/** A STUN or TURN server, in the form that `RTCConfiguration` takes. */
+export interface IceServer {
+  urls: string[]
+  username?: string
+  credential?: string
+}
+
+/** Relays that are kept at once; more would cost connections and gain nothing. */
+const MAX_BOOTSTRAP = 16
+/** Browsers warn from five on: each one slows every connection down. */
+const MAX_ICE_SERVERS = 8
+/** Bounds the length of one address or URL. */
+const MAX_ADDRESS = 512
+const TIMEOUT = { least: 1_000, most: 120_000, default: 20_000 }
+/** More than 400 peer connections make a page crawl; fewer than two leave no room for a relay and a peer. */
+const CONNECTIONS = { least: 2, most: 400, default: 64 }
+
+/**
+ * Checks a configuration and completes it.
+ * @param page the page's address, against which relative URLs are read and whose server is the default relay; undefined outside a page
+ */
+export function complete(config: NodeConfig, page: string | undefined): Settings {
+  const fields = record('config', config, ['bootstrap', 'store', 'iceServers', 'metadata', 'connectionTimeout', 'maxConnections'])
+  return {
+    bootstrap: bootstrap(fields['bootstrap'], page),
+    store: store(fields['store']),
+    iceServers: list('iceServers', fields['iceServers'] ?? [], MAX_ICE_SERVERS).map((server, index) => iceServer(`iceServers[${index}]`, server)),
+    metadata: metadata(fields['metadata']),
+    connectionTimeout: integer('connectionTimeout', fields['connectionTimeout'], TIMEOUT, 'milliseconds'),
+    maxConnections: integer('maxConnections', fields['maxConnections'], CONNECTIONS, 'peers'),
+  }
+}
+
+function bootstrap(value: unknown, page: string | undefined): string[] {
+  if (value === undefined) {
+    const server = page === undefined ? undefined : new URL(page)
+    if (!server || !isHttp(server)) {
+      throw invalid('bootstrap', 'this page did not come from a web server, so there is no default relay; name one, such as ["https://relay.example"]')
+    }
+    return [`${server.origin}/`]
+  }
+  return list('bootstrap', value, MAX_BOOTSTRAP).map((entry, index) => relay(`bootstrap[${index}]`, entry, page))
+}
+
+function relay(field: string, value: unknown, page: string | undefined): string {
+  const address = text(field, value, MAX_ADDRESS)
+  if (address.startsWith('/')) {
+    if (!/^(\/[\x21-\x2e\x30-\x7e]+)+\/p2p\/[1-9A-HJ-NP-Za-km-z]{46,60}$/.test(address)) {
+      throw invalid(field, `"${address}" is not a relay's multiaddr; it must end in /p2p/<PeerId>, like /dns4/relay.example/tcp/443/tls/ws/p2p/12D3Koo…`)
+    }
+    return address
+  }
+  const url = URL.parse(address, page)
+  if (!url || !isHttp(url) || !(/^https?:\/\//i.test(address) || address.startsWith('.'))) {
+    throw invalid(field, `"${address}" is neither a multiaddr nor an http(s) URL; write something like "https://relay.example"`)
+  }
+  if (url.username || url.password) throw invalid(field, 'a relay URL carries no user name or password; remove them')
+  if (url.search || url.hash) throw invalid(field, `"${address}" carries a query or fragment; remove it`)
+  if (page?.startsWith('https:') && url.protocol === 'http:' && !isLoopback(url.hostname)) {
+    throw invalid(field, `a page served by https may not talk to "${url.origin}"; give the relay a certificate and write "https://${url.host}"`)
+  }
+  if (!url.pathname.endsWith('/')) url.pathname += '/'
+  return url.href
+}
+
+function store(value: unknown): Settings['store'] {
+  const { kind = 'indexeddb', name } = record('store', value ?? {}, ['kind', 'name'])
+  if (kind !== 'indexeddb' && kind !== 'memory') throw invalid('store.kind', `${show(kind)} is not a kind of store; write "indexeddb" or "memory"`)
+  if (kind === 'memory' && name !== undefined) throw invalid('store.name', 'a memory store has no name, as nothing is kept; remove the name, or write kind: "indexeddb"')
+  if (name !== undefined && !/^[\w.-]{1,64}$/.test(text('store.name', name, 64))) {
+    throw invalid('store.name', 'use 1 to 64 letters, digits, ".", "_" or "-"')
+  }
+  return { kind, name: (name as string | undefined) ?? 'shoal' }
+}
+
+function iceServer(field: string, value: unknown): IceServer {
+  const server = record(field, value, ['urls', 'username', 'credential'])
+  const given = server['urls']
+  const urls = (typeof given === 'string' ? [given] : list(`${field}.urls`, given, MAX_ICE_SERVERS)).map((url, index) => {
+    const address = text(`${field}.urls[${index}]`, url, MAX_ADDRESS)
+    if (!/^(stuns?|turns?):[^\s/]+$/.test(address)) throw invalid(`${field}.urls[${index}]`, `"${address}" is not a STUN or TURN URL; write "stun:host:port" or "turn:host:port"`)
+    return address
+  })
+  if (urls.length === 0) throw invalid(`${field}.urls`, 'is empty; write a URL such as "stun:host:port", or remove the server')
+  const complete: IceServer = { urls }
+  for (const secret of ['username', 'credential'] as const) {
+    if (server[secret] !== undefined) complete[secret] = text(`${field}.${secret}`, server[secret], MAX_ADDRESS)
+  }
+  const turn = urls.some((url) => url.startsWith('turn'))
+  for (const secret of ['username', 'credential'] as const) {
+    if (turn && complete[secret] === undefined) throw invalid(`${field}.${secret}`, `is missing; a TURN server takes a username and a credential`)
+    if (!turn && complete[secret] !== undefined) throw invalid(`${field}.${secret}`, 'has no effect, as none of the urls is a TURN server; remove it')
+  }
+  return complete
+}
+
+function metadata(value: unknown): Settings['metadata'] {
+  const { client = 'shoal', version = VERSION } = record('metadata', value ?? {}, ['client', 'version'])
+  for (const [field, word] of [['metadata.client', client], ['metadata.version', version]] as const) {
+    if (!/^[\x21-\x2e\x30-\x7e]{1,64}$/.test(text(field, word, 64))) throw invalid(field, 'use 1 to 64 visible ASCII characters other than "/"')
+  }
+  return { client: client as string, version: version as string }
+}
+
+function record(field: string, value: unknown, known: string[]): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid(field, `must be an object, got ${show(value)}`)
+  for (const key of Object.keys(value)) {
+    if (!known.includes(key)) throw invalid(field === 'config' ? key : `${field}.${key}`, `there is no such field; known are ${known.join(', ')}`)
+  }
+  return value as Record<string, unknown>
+}
+
+function list(field: string, value: unknown, most: number): unknown[] {
+  if (!Array.isArray(value)) throw invalid(field, `must be an array, got ${show(value)}`)
+  if (value.length > most) throw invalid(field, `has ${value.length} entries; give at most ${most}`)
+  return value
+}
+
+function text(field: string, value: unknown, most: number): string {
+  if (typeof value !== 'string') throw invalid(field, `must be a string, got ${show(value)}`)
+  if (value.length === 0 || value.length > most) throw invalid(field, `must have 1 to ${most} characters, has ${value.length}`)
+  return value
+}
+
+function integer(field: string, value: unknown, range: { least: number; most: number; default: number }, unit: string): number {
+  const number = value ?? range.default
+  if (!Number.isInteger(number) || (number as number) < range.least || (number as number) > range.most) {
+    throw invalid(field, `must be a whole number of ${unit} from ${range.least} to ${range.most}, got ${show(value)}`)
+  }
+  return number as number
+}
+
+function isHttp(url: URL): boolean {
+  return url.protocol === 'http:' || url.protocol === 'https:'
+}
+
+/** The hosts that an https page may reach by plain http. */
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host.endsWith('.localhost') || host === '[::1]' || /^127(\.\d+){3}$/.test(host)
+}
+
+function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 40))
+  return Array.isArray(value) ? 'an array' : typeof value === 'object' && value !== null ? 'an object' : String(value)
+}
+
+function invalid(field: string, remedy: string): ShoalError {
+  return new ShoalError('InvalidConfig', `${field}: ${remedy}.`)
+}

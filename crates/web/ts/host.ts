@@ -1,0 +1,159 @@
+/**
+ * One life of a node that this page runs: the worker, the page's peer connections, and the calls between them. Ends by `stop`, or when the node dies.
+ *
+ * `RTCPeerConnection` exists only in a page and everything else runs best in a worker; see "Where the node runs" in ARCHITECTURE.md.
+ */
+// @ts-ignore: lands with the transport
+import { PeerConnections } from '../../webrtc/js/peer-connections.ts'
+import { Caller } from './caller.ts'
+import type { Settings } from './config.ts'
+import { ShoalError } from './errors.ts'
+import { lookAround, WORKER_BLOCKED } from './limitations.ts'
+import { localPorts } from './local-port.ts'
+import type { Identity, StartParameters } from './node-server.ts'
+import type { Port } from './rpc.ts'
+import type { StartProgress } from './types.ts'
+import type { Hint } from './wasm.ts'
+
+/** How long a node may take to say goodbye to its peers and close its store before it is ended without ceremony. */
+const GOODBYE = 2_000
+
+/** A thread with a node server in it. */
+interface Thread {
+  port: Port
+  /** Resolves when messages from it cannot be read; never, for the page's own. */
+  broken: Promise<string>
+  /** Rejects with `WorkerBlocked` when its script cannot run. */
+  blocked: Promise<never>
+  end(): void
+  /** The local ends of a channel whose other end belongs to a wasm node in this thread. */
+  shim(): { page: MessagePort; node: MessagePort }
+}
+
+/** A running node of this page. */
+export class Host {
+  readonly caller: Caller
+  readonly identity: Identity
+  /** Resolves with the reason when the node has died. The host is closed by then. */
+  readonly died: Promise<string>
+  readonly #close: (reason: string) => void
+
+  private constructor(caller: Caller, identity: Identity, died: Promise<string>, close: (reason: string) => void) {
+    this.caller = caller
+    this.identity = identity
+    this.died = died
+    this.#close = close
+  }
+
+  /** Starts a node. Rejects with what is wrong with the settings, the store or this browser, or with the signal's reason. */
+  static async start(settings: Settings, signal: AbortSignal, onProgress: (progress: StartProgress) => void): Promise<Host> {
+    const { limitations, worker } = lookAround()
+    if (worker) {
+      try {
+        return await Host.#on(startWorker(), settings, limitations, signal, onProgress)
+      } catch (error) {
+        if (!(error instanceof WorkerBlocked)) throw error
+        limitations.push(WORKER_BLOCKED)
+      }
+    }
+    return await Host.#on(await startHere(), settings, limitations, signal, onProgress)
+  }
+
+  static async #on(thread: Thread, settings: Settings, limitations: string[], signal: AbortSignal, onProgress: (progress: StartProgress) => void): Promise<Host> {
+    const caller = new Caller(thread.port)
+    const shim = thread.shim()
+    const connections = new PeerConnections(shim.page)
+    const close = (reason: string) => {
+      caller.close(reason)
+      connections.closeAll()
+      shim.page.close()
+      thread.end()
+    }
+    const died = Promise.race([caller.call<string>('failure', {}).catch((error: Error) => error.message), thread.broken]).then((reason) => {
+      close(`The node failed (${reason}).`)
+      return reason
+    })
+    try {
+      const parameters: StartParameters = { settings, limitations, shim: shim.node }
+      const start = caller.call<Identity>('start', parameters, { signal, onProgress, transfer: shim.node instanceof MessagePort ? [shim.node] : [] })
+      const identity = await Promise.race([
+        start,
+        thread.blocked,
+        died.then((reason) => {
+          throw new ShoalError('Internal', `The node failed while it started (${reason}). Reload the page; if it stays, please report it.`)
+        }),
+      ])
+      return new Host(caller, identity, died, close)
+    } catch (error) {
+      close('The node could not start.')
+      throw error
+    }
+  }
+
+  /** Tells the node what the page noticed. */
+  hint(kind: Hint): void {
+    this.caller.call('hint', { kind }).catch(() => {}) // it is only a hint
+  }
+
+  /** Lets the node close its connections and store, then ends it. */
+  async stop(): Promise<void> {
+    await this.caller.call('stop', {}, { signal: AbortSignal.timeout(GOODBYE) }).catch(() => {}) // it is ended either way
+    this.end('The node was stopped.')
+  }
+
+  /** Ends the node at once: peers see their connections close, which takes milliseconds instead of the half minute of a timeout. */
+  end(reason: string): void {
+    this.#close(reason)
+  }
+}
+
+/** The browser does not start the worker, or cannot load its script. */
+class WorkerBlocked extends Error {}
+
+function startWorker(): Thread {
+  const broken = Promise.withResolvers<string>()
+  const blocked = Promise.withResolvers<never>()
+  let worker: Worker
+  try {
+    worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'shoal' })
+  } catch (cause) {
+    throw new WorkerBlocked('refused', { cause })
+  }
+  worker.onerror = (event) => {
+    event.preventDefault()
+    // A script that cannot be loaded gives an event without a message. An error inside a running one has one, and is judged in there.
+    if (event.message === undefined) blocked.reject(new WorkerBlocked('not loaded'))
+    else console.error(`shoal worker: ${event.message}`)
+  }
+  worker.onmessageerror = () => broken.resolve('a message could not be read')
+  return {
+    port: worker as Port,
+    broken: broken.promise,
+    blocked: blocked.promise,
+    end: () => worker.terminate(),
+    shim: () => {
+      const { port1: page, port2: node } = new MessageChannel()
+      return { page, node }
+    },
+  }
+}
+
+/** The page's own thread. Its channels pass objects as they are, since data channels may not be transferable here. */
+async function startHere(): Promise<Thread> {
+  const { serveNode } = await import('./worker.ts').catch((cause: unknown) => {
+    throw new ShoalError('Unsupported', "The node's script worker.js could not be loaded. Check that it is served next to index.js, then reload.", { cause })
+  })
+  const [page, node] = localPorts()
+  serveNode(node)
+  const never = new Promise<never>(() => {})
+  return {
+    port: page,
+    broken: never,
+    blocked: never,
+    end: () => page.close(),
+    shim: () => {
+      const [page, node] = localPorts()
+      return { page: page as unknown as MessagePort, node: node as unknown as MessagePort }
+    },
+  }
+}

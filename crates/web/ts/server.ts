@@ -1,0 +1,182 @@
+/** The answering end of the protocol in `rpc.ts`. */
+import { ShoalError, toWire } from './errors.ts'
+import { transferable, type Port, type Reply, type Request, type Source } from './rpc.ts'
+
+/** What a handler may use besides its parameters. */
+export interface Context {
+  /** Aborted when the caller gave up. */
+  signal: AbortSignal
+  /** Sends progress. Ignored once the call is over. */
+  progress(value: unknown): void
+  /** The caller's stream, if the call brought one. Each chunk is fetched when it is read. */
+  input: ReadableStream<Uint8Array> | undefined
+}
+
+/** Answers one method. */
+export type Handler = (parameters: never, context: Context) => Promise<unknown>
+
+/** What a handler returns to answer with a stream. */
+export class Streaming<Item> {
+  readonly value: unknown
+  readonly items: Source<Item>
+
+  constructor(value: unknown, items: Source<Item>) {
+    this.value = value
+    this.items = items
+  }
+}
+
+/** Calls of one port that may be open at once: far more than an application needs, and a bound on what a runaway loop can pile up. */
+const MAX_CALLS = 1_024
+
+/**
+ * Answers a port's calls until closed. A handler that never settles leaves its call open: that is how a node that has died keeps silent until the
+ * port is given up.
+ */
+export function serve(port: Port, handlers: Readonly<Record<string, Handler>>): { close(): void } {
+  const open = new Map<number, Call>()
+
+  port.onmessage = (event) => {
+    const request = event.data as Request
+    if (request.type === 'call') return begin(request)
+    const call = open.get(request.id)
+    if (request.type === 'cancel') call?.cancel()
+    else if (request.type === 'pull') void call?.pull()
+    else if (request.type === 'chunk') call?.chunk(request.data)
+  }
+
+  function begin(request: Request & { type: 'call' }): void {
+    const call = new Call(request.id, request.input, (reply, transfer) => port.postMessage(reply, transfer), () => open.delete(request.id))
+    const handler = Object.hasOwn(handlers, request.method) ? handlers[request.method] : undefined
+    if (!handler) return call.fail(new ShoalError('Internal', `There is no method ${request.method} here. Reload the page: its parts are of different versions.`))
+    if (open.size >= MAX_CALLS) return call.fail(new ShoalError('Internal', `${MAX_CALLS} calls are open at once. Wait for some of them to end.`))
+    open.set(request.id, call)
+    void call.run(handler, request.parameters as never)
+  }
+
+  return {
+    close() {
+      port.onmessage = null
+      for (const call of [...open.values()]) call.cancel()
+    },
+  }
+}
+
+/** One open call, and the stream that may follow it. */
+class Call {
+  readonly #id: number
+  readonly #send: (reply: Reply, transfer?: Transferable[]) => void
+  readonly #forget: () => void
+  readonly #abort = new AbortController()
+  readonly #input: Input | undefined
+  #items: Source<unknown> | undefined
+  #over = false
+
+  constructor(id: number, input: boolean, send: (reply: Reply, transfer?: Transferable[]) => void, forget: () => void) {
+    this.#id = id
+    this.#send = send
+    this.#forget = forget
+    this.#input = input ? new Input(() => this.#reply({ type: 'want', id })) : undefined
+  }
+
+  async run(handler: Handler, parameters: never): Promise<void> {
+    try {
+      const result = await handler(parameters, {
+        signal: this.#abort.signal,
+        progress: (value) => this.#reply({ type: 'progress', id: this.#id, value }),
+        input: this.#input?.stream,
+      })
+      if (result instanceof Streaming) {
+        if (this.#over) return result.items.cancel()
+        this.#items = result.items
+        this.#reply({ type: 'result', id: this.#id, value: result.value, stream: true })
+      } else {
+        this.#reply({ type: 'result', id: this.#id, value: result, stream: false }, transferable(result))
+        this.#end()
+      }
+    } catch (error) {
+      this.fail(error)
+    }
+  }
+
+  async pull(): Promise<void> {
+    if (!this.#items) return
+    try {
+      const value = await this.#items.next()
+      if (value !== undefined) return this.#reply({ type: 'item', id: this.#id, value }, transferable(value))
+      this.#reply({ type: 'end', id: this.#id })
+      this.#end()
+    } catch (error) {
+      this.fail(error)
+    }
+  }
+
+  chunk(data: Uint8Array | undefined): void {
+    this.#input?.supply(data)
+  }
+
+  cancel(): void {
+    if (this.#over) return
+    const reason = new DOMException('The caller gave up.', 'AbortError')
+    this.#end()
+    this.#abort.abort(reason)
+    this.#input?.fail(reason)
+    this.#items?.cancel()
+  }
+
+  fail(error: unknown): void {
+    this.#reply({ type: 'failure', id: this.#id, error: toWire(error) })
+    this.#end()
+  }
+
+  #end(): void {
+    this.#over = true
+    this.#forget()
+  }
+
+  #reply(reply: Reply, transfer?: Transferable[]): void {
+    if (!this.#over) this.#send(reply, transfer)
+  }
+}
+
+/** The caller's bytes as a stream: one chunk is asked for when there is room for one. */
+class Input {
+  readonly stream: ReadableStream<Uint8Array>
+  #controller!: ReadableStreamDefaultController<Uint8Array>
+  #arrived: (() => void) | undefined
+  #over = false
+
+  constructor(want: () => void) {
+    this.stream = new ReadableStream({
+      start: (controller) => {
+        this.#controller = controller
+      },
+      pull: () =>
+        new Promise<void>((resolve) => {
+          this.#arrived = resolve
+          want()
+        }),
+      cancel: () => {
+        this.#over = true
+      },
+    })
+  }
+
+  supply(data: Uint8Array | undefined): void {
+    if (this.#over) return
+    if (data) {
+      this.#controller.enqueue(data)
+    } else {
+      this.#over = true
+      this.#controller.close()
+    }
+    this.#arrived?.()
+  }
+
+  fail(reason: unknown): void {
+    if (this.#over) return
+    this.#over = true
+    this.#controller.error(reason)
+    this.#arrived?.()
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * Keeps a node running: when one dies (a Rust panic ends its wasm instance) the next is started from the same store, with the same identity.
+ *
+ * A node that dies again and again is given up, lest it eat the battery and the peers' patience.
+ */
+import type { Settings } from './config.ts'
+import { ShoalError } from './errors.ts'
+import { Host } from './host.ts'
+import type { StartProgress } from './types.ts'
+import type { Hint } from './wasm.ts'
+import type { Session } from './client.ts'
+
+/** Restarts within a minute before the node is given up. */
+const MAX_RESTARTS = 3
+const WINDOW = 60_000
+/** Waits before the first, second and third restart: at once at first, since most failures do not come back. */
+const DELAYS = [50, 400, 1_200] as const
+
+/** What a supervisor reports. */
+export interface Listener {
+  /** A node runs. */
+  up(session: Session): void
+  /** It does not any more, and the next one is on its way. */
+  down(reason: string): void
+  /** There will be none: it could not start, or it died too often. */
+  failed(error: unknown): void
+}
+
+/** The node of this page, through all its lives. */
+export class Supervisor {
+  readonly #settings: Settings
+  readonly #listener: Listener
+  readonly #onProgress: (progress: StartProgress) => void
+  readonly #stopping = new AbortController()
+  #restarts: number[] = []
+  #host: Host | undefined
+
+  constructor(settings: Settings, listener: Listener, onProgress: (progress: StartProgress) => void) {
+    this.#settings = settings
+    this.#listener = listener
+    this.#onProgress = onProgress
+  }
+
+  /** Runs the node until stopped or given up. Never rejects: failures go to the listener. */
+  async run(): Promise<void> {
+    const { signal } = this.#stopping
+    while (!signal.aborted) {
+      try {
+        const host = await Host.start(this.#settings, signal, this.#onProgress)
+        if (signal.aborted) return host.end('The node was stopped.')
+        this.#host = host
+        this.#listener.up({ caller: host.caller, identity: host.identity, limitations: [] })
+        const reason = await Promise.race([host.died, aborted(signal)])
+        if (signal.aborted) return
+        this.#host = undefined
+        this.#listener.down(reason)
+        await this.#pause(reason)
+      } catch (error) {
+        if (!signal.aborted) this.#listener.failed(error)
+        return
+      }
+    }
+  }
+
+  /** Passes on what the page noticed. */
+  hint(kind: Hint): void {
+    this.#host?.hint(kind)
+  }
+
+  /** Lets the node say goodbye, then ends it. */
+  async stop(): Promise<void> {
+    this.#stopping.abort()
+    await this.#host?.stop()
+  }
+
+  /** Ends the node at once. */
+  end(reason: string): void {
+    this.#stopping.abort()
+    this.#host?.end(reason)
+  }
+
+  async #pause(reason: string): Promise<void> {
+    const now = performance.now()
+    this.#restarts = this.#restarts.filter((at) => now - at < WINDOW)
+    const delay = DELAYS[this.#restarts.length]
+    if (this.#restarts.length >= MAX_RESTARTS || delay === undefined) {
+      throw new ShoalError('Internal', `The node failed ${MAX_RESTARTS + 1} times within a minute (last: ${reason}). Reload the page; if it stays, please report it.`)
+    }
+    this.#restarts.push(now)
+    await new Promise((resolve) => setTimeout(resolve, delay))
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<string> {
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve('stopped'), { once: true }))
+}

@@ -1,0 +1,84 @@
+// Configuration: defaults, absolute addresses, and an error for each way to get it wrong that names the field.
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { test } from 'node:test'
+import { complete } from '../config.ts'
+import { VERSION } from '../version.ts'
+
+const PAGE = 'http://192.168.1.5:8080/app/index.html'
+const RELAY = '/ip4/127.0.0.1/tcp/8080/ws/p2p/12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA'
+
+test('the version is that of the package', async () => {
+  assert.equal(VERSION, JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')).version)
+})
+
+test('an empty config is a complete one', () => {
+  assert.deepEqual(complete({}, PAGE), {
+    bootstrap: ['http://192.168.1.5:8080/'],
+    store: { kind: 'indexeddb', name: 'shoal' },
+    iceServers: [],
+    metadata: { client: 'shoal', version: VERSION },
+    connectionTimeout: 20_000,
+    maxConnections: 64,
+  })
+})
+
+test('what is given is kept, and addresses become absolute', () => {
+  const settings = complete(
+    {
+      bootstrap: [RELAY, 'https://relay.example', './relay', 'http://localhost:1234/x'],
+      store: { name: 'notes.v2' },
+      iceServers: [{ urls: 'stun:stun.example:3478' }, { urls: ['turn:a.example', 'turns:a.example?transport=tcp'], username: 'u', credential: 'c' }],
+      metadata: { client: 'notes' },
+      connectionTimeout: 1_000,
+      maxConnections: 400,
+    },
+    PAGE,
+  )
+  assert.deepEqual(settings.bootstrap, [RELAY, 'https://relay.example/', 'http://192.168.1.5:8080/app/relay/', 'http://localhost:1234/x/'])
+  assert.deepEqual(settings.store, { kind: 'indexeddb', name: 'notes.v2' })
+  assert.deepEqual(settings.iceServers, [{ urls: ['stun:stun.example:3478'] }, { urls: ['turn:a.example', 'turns:a.example?transport=tcp'], username: 'u', credential: 'c' }])
+  assert.deepEqual(settings.metadata, { client: 'notes', version: VERSION })
+  assert.deepEqual([settings.connectionTimeout, settings.maxConnections], [1_000, 400])
+  assert.deepEqual(complete({ bootstrap: [] }, undefined).bootstrap, [])
+})
+
+const wrong = [
+  [null, /^config: must be an object, got null/],
+  [[], /^config: must be an object, got an array/],
+  [{ bootsrap: [] }, /^bootsrap: there is no such field; known are bootstrap, /],
+  [{ bootstrap: RELAY }, /^bootstrap: must be an array/],
+  [{ bootstrap: ['relay.example'] }, /^bootstrap\[0\]: "relay.example" is neither/],
+  [{ bootstrap: [RELAY, 'ftp://relay.example'] }, /^bootstrap\[1\]: /],
+  [{ bootstrap: ['/ip4/127.0.0.1/tcp/8080/ws'] }, /^bootstrap\[0\]: .* must end in \/p2p\//],
+  [{ bootstrap: ['https://me:secret@relay.example'] }, /^bootstrap\[0\]: .* no user name/],
+  [{ bootstrap: ['https://relay.example/?x'] }, /^bootstrap\[0\]: .* query/],
+  [{ bootstrap: [7] }, /^bootstrap\[0\]: must be a string, got 7/],
+  [{ bootstrap: Array(17).fill(RELAY) }, /^bootstrap: has 17 entries; give at most 16/],
+  [{ store: 'memory' }, /^store: must be an object, got "memory"/],
+  [{ store: { kind: 'opfs' } }, /^store.kind: "opfs" is not a kind/],
+  [{ store: { kind: 'memory', name: 'x' } }, /^store.name: a memory store has no name/],
+  [{ store: { name: 'a/b' } }, /^store.name: use 1 to 64/],
+  [{ store: { nmae: 'a' } }, /^store.nmae: there is no such field/],
+  [{ iceServers: [{}] }, /^iceServers\[0\].urls: must be an array, got undefined/],
+  [{ iceServers: [{ urls: [] }] }, /^iceServers\[0\].urls: is empty/],
+  [{ iceServers: [{ urls: 'https://stun.example' }] }, /^iceServers\[0\].urls\[0\]: /],
+  [{ iceServers: [{ urls: 'turn:a.example' }] }, /^iceServers\[0\].username: is missing/],
+  [{ iceServers: [{ urls: 'turn:a.example', username: 'u' }] }, /^iceServers\[0\].credential: is missing/],
+  [{ iceServers: [{ urls: 'stun:a.example', username: 'u' }] }, /^iceServers\[0\].username: has no effect/],
+  [{ metadata: { client: 'a/b' } }, /^metadata.client: use 1 to 64/],
+  [{ metadata: { version: '' } }, /^metadata.version: must have 1 to 64/],
+  [{ connectionTimeout: 999 }, /^connectionTimeout: must be a whole number of milliseconds from 1000 to 120000, got 999/],
+  [{ connectionTimeout: '20s' }, /^connectionTimeout: .* got "20s"/],
+  [{ maxConnections: 1.5 }, /^maxConnections: .* from 2 to 400, got 1.5/],
+  [{ maxConnections: NaN }, /^maxConnections: .* got NaN/],
+]
+for (const [config, message] of wrong) {
+  test(`refused: ${JSON.stringify(config)}`, () => assert.throws(() => complete(config, PAGE), { name: 'InvalidConfig', message }))
+}
+
+test('refused where the page makes it impossible', () => {
+  assert.throws(() => complete({}, 'file:///home/me/index.html'), { name: 'InvalidConfig', message: /^bootstrap: this page did not come from a web server/ })
+  assert.throws(() => complete({ bootstrap: ['http://relay.example'] }, 'https://app.example/'), { message: /^bootstrap\[0\]: a page served by https/ })
+  assert.doesNotThrow(() => complete({ bootstrap: ['http://127.0.0.1:8080'] }, 'https://app.example/'))
+})
