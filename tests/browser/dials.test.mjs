@@ -1,0 +1,73 @@
+// Two hundred times in a row, a node that has never met the other one starts, dials it, and has a direct connection. None fails.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { launch } from '../browsers.mjs'
+import { openApp, peerId, reachable } from '../app.mjs'
+import { createPages, PACKAGE_SCRIPT } from '../pages.mjs'
+import { createRelay } from '../relay.mjs'
+
+const DIALS = process.env.SHOAL_LONG ? 1_000 : 200
+/** Milliseconds in which each must have become direct. */
+const DIRECT_WITHIN = 10_000
+
+let relay
+let pages
+before(async () => {
+  pages = await createPages({ script: PACKAGE_SCRIPT })
+  relay = await createRelay({ webRoot: pages.path })
+})
+after(async () => {
+  await relay?.stop()
+  await pages?.remove()
+})
+
+test(`${DIALS} dials, none fails`, async (t) => {
+  const [listener, dialler] = await Promise.all([launch('chromium'), launch('chromium')])
+  t.after(() => Promise.all([listener.close(), dialler.close()]))
+  const [listening, dialling] = await Promise.all([openApp(listener, relay.url, { ready: false }), openApp(dialler, relay.url, { ready: false })])
+  for (const page of [listening, dialling]) await page.waitForFunction(() => window.shoalPackage !== undefined, { timeout: 30_000 })
+  await listening.evaluate(async () => {
+    window.shoal = await window.shoalPackage.createNode({ store: { kind: 'memory' } })
+  })
+  await reachable(listening)
+  const peer = await peerId(listening)
+
+  const times = []
+  for (let dial = 1; dial <= DIALS; dial += 1) times.push(await dialOnce(dialling, peer, dial))
+
+  const health = await relay.health()
+  assert.ok(health.circuits <= 4, `${health.circuits} circuits are left at the relay`)
+  const left = await listening.evaluate(() => window.shoal.connections())
+  const dead = left.filter((connection) => connection.peer !== undefined && connection.transport === 'webrtc')
+  assert.ok(dead.length <= 4, `${dead.length} connections of nodes that are gone are still open`)
+  times.sort((a, b) => a - b)
+  t.diagnostic(`direct after ${Math.round(times[DIALS >> 1])} ms (median), ${Math.round(times[Math.floor(DIALS * 0.99)])} ms (99th percentile)`)
+})
+
+/** One new node dials and is gone again. @returns milliseconds from the call to the direct connection, the relay's connection being warm. */
+async function dialOnce(page, peer, number) {
+  const { time, problem } = await page.evaluate(
+    async ({ peer, limit }) => {
+      const node = await window.shoalPackage.createNode({ store: { kind: 'memory' } })
+      try {
+        while (!(await node.status()).relays.some(({ state }) => state === 'connected' || state === 'reserved')) await new Promise((resolve) => setTimeout(resolve, 10))
+        const began = performance.now()
+        const signal = AbortSignal.timeout(limit)
+        await node.connect(peer, { signal })
+        for (;;) {
+          const all = await node.connections()
+          if (all.some((connection) => connection.peer === peer && connection.path === 'direct')) return { time: performance.now() - began }
+          if (signal.aborted) return { problem: JSON.stringify(all) }
+          await new Promise((resolve) => setTimeout(resolve, 5))
+        }
+      } catch (error) {
+        return { problem: `${error.name}: ${error.message}` }
+      } finally {
+        await node.stop()
+      }
+    },
+    { peer, limit: DIRECT_WITHIN },
+  )
+  assert.equal(problem, undefined, `dial ${number}`)
+  return time
+}

@@ -1,0 +1,44 @@
+// A file goes from browser to browser, directly: the same bytes arrive, and next to nothing passes through the relay.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { beginFetch, connections, fetched, openApp, peerId, publishRandom, reachable } from '../app.mjs'
+import { launch } from '../browsers.mjs'
+import { createRelay } from '../relay.mjs'
+
+const SIZE = 20_000_000
+/** Bytes that may pass through the relay while the file is fetched: signalling, identify, pings. */
+const RELAY_MOST = 64 * 1024
+
+let relay
+before(async () => (relay = await createRelay()))
+after(() => relay?.stop())
+
+for (const [from, to] of [
+  ['chromium', 'chromium'],
+  ['chromium', 'firefox'],
+  ['firefox', 'chromium'],
+]) {
+  test(`20 MB from ${from} to ${to}`, async (t) => {
+    const [sender, receiver] = await Promise.all([launch(from), launch(to)])
+    t.after(() => Promise.all([sender.close(), receiver.close()]))
+    const [sending, receiving] = await Promise.all([openApp(sender, relay.url), openApp(receiver, relay.url)])
+    await reachable(sending)
+    const content = await publishRandom(sending, SIZE)
+
+    const before = await relay.traffic()
+    await beginFetch(receiving, content)
+    const arrived = await fetched(receiving)
+    const relayed = (await relay.traffic()) - before
+
+    assert.equal(arrived.size, SIZE)
+    assert.equal(arrived.sha256, content.sha256)
+    assert.ok(relayed < RELAY_MOST, `${relayed} bytes went through the relay`)
+    for (const [page, other] of [[receiving, content.peer], [sending, await peerId(receiving)]]) {
+      const all = await connections(page)
+      const direct = all.find(({ peer, path, transport }) => peer === other && path === 'direct' && transport === 'webrtc')
+      assert.ok(direct, `no direct connection: ${JSON.stringify(all, null, 2)}`)
+      assert.ok(direct.bytesSent + direct.bytesReceived >= SIZE, `the direct connection carried only ${direct.bytesSent} + ${direct.bytesReceived} bytes`)
+    }
+    t.diagnostic(`${(SIZE / 1_000 / arrived.time).toFixed(1)} MB/s, first byte after ${Math.round(arrived.firstByte)} ms, ${relayed} bytes through the relay`)
+  })
+}
