@@ -1,2 +1,52 @@
-//! Shoal relay: to come.
-fn main() {}
+//! The Shoal relay: gets pages connected and steps out of the way. One port serves the web app's files, `/bootstrap`,
+//! `/healthz` and the libp2p WebSocket.
+//!
+//! ```text
+//! TCP ─ http ─┬─ files, /bootstrap, /healthz
+//!             └─ websocket ─ Noise ─ muxer (yamux) ─ swarm: relay v2, identify, ping, kad
+//! ```
+
+mod addresses;
+mod admission;
+mod behaviour;
+mod bootstrap;
+mod config;
+mod files;
+mod health;
+mod http;
+mod identity;
+mod ledger;
+mod limits;
+mod muxer;
+mod rate;
+mod server;
+mod settings;
+mod websocket;
+
+use std::process::ExitCode;
+
+use crate::config::Invocation;
+
+/// What was asked for cannot be done as asked: a setting, a file or a port.
+const MISCONFIGURED: u8 = 2;
+
+fn main() -> ExitCode {
+    let config = match config::from_invocation() {
+        Ok(Invocation::Run(config)) => config,
+        Ok(Invocation::Print(text)) => {
+            print!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => return refuse(&error),
+    };
+    match server::run(&config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(&error),
+    }
+}
+
+/// One line for a person, no usage text, no backtrace.
+fn refuse(error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("relay-server: {error}");
+    ExitCode::from(MISCONFIGURED)
+}

@@ -1,0 +1,319 @@
+//! From file, environment and flags (in this order of rising precedence) to a configuration that holds together. Whatever
+//! is wrong is said in one line that names the setting, its value and the remedy.
+
+use std::{ffi::OsString, fmt::Display, fs, path::PathBuf};
+
+use clap::Parser;
+use libp2p::{Multiaddr, multiaddr::Protocol};
+
+use crate::settings::{Config, Settings};
+
+/// What the program was started for.
+pub(crate) enum Invocation {
+    /// To be a relay.
+    Run(Box<Config>),
+    /// To print this and end.
+    Print(String),
+}
+
+/// Gets pages connected and steps out of the way; also serves the web app.
+///
+/// A setting given as a flag wins over its SHOAL_… environment variable, that one over the file. relay.sample.toml
+/// explains each.
+#[derive(Debug, Parser)]
+#[command(name = "relay-server", version)]
+struct Arguments {
+    /// TOML file with settings; relay.sample.toml shows all of them
+    #[arg(long, env = "SHOAL_CONFIG")]
+    config: Option<PathBuf>,
+    /// Print the settings that would hold, as TOML, and end
+    #[arg(long)]
+    print_config: bool,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// One line: what is wrong, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    /// The command line or the environment.
+    #[error("{0}: `relay-server --help` shows all flags")]
+    Arguments(String),
+    /// The settings file cannot be read.
+    #[error("setting config: {path}: {error}: name a file that this user may read")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        error: std::io::Error,
+    },
+    /// The settings file is not what it should be.
+    #[error("{path}:{line}: {message}: relay.sample.toml shows all settings")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// What the parser says, on one line.
+        message: String,
+    },
+    /// A value that cannot be, or not together with another one.
+    #[error("setting {setting} = {value}: {remedy}")]
+    Value {
+        /// Its name.
+        setting: &'static str,
+        /// What was given.
+        value: String,
+        /// What to do.
+        remedy: String,
+    },
+}
+
+/// Reads everything that this process was started with.
+pub(crate) fn from_invocation() -> Result<Invocation, ConfigError> {
+    from_arguments(std::env::args_os())
+}
+
+fn from_arguments(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, ConfigError> {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(help) if !help.use_stderr() => return Ok(Invocation::Print(help.to_string())),
+        Err(error) => return Err(ConfigError::Arguments(first_line(&error))),
+    };
+    let file = arguments.config.map(from_file).transpose()?.unwrap_or_default();
+    let config = arguments.settings.or(file);
+    check(&config)?;
+    if arguments.print_config {
+        return toml::to_string(&config).map(Invocation::Print).map_err(|error| ConfigError::Arguments(error.to_string()));
+    }
+    Ok(Invocation::Run(Box::new(config)))
+}
+
+fn from_file(path: PathBuf) -> Result<Settings, ConfigError> {
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) => return Err(ConfigError::Unreadable { path, error }),
+    };
+    toml::from_str(&text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or("");
+        let line = before.matches('\n').count() + 1;
+        ConfigError::File { path, line, message: error.message().replace('\n', " ") }
+    })
+}
+
+/// clap's errors go on with usage; the first line says what is wrong.
+fn first_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let line = text.lines().next().unwrap_or_default();
+    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+}
+
+/// Refuses what cannot work.
+fn check(config: &Config) -> Result<(), ConfigError> {
+    let refuse =
+        |setting: &'static str, value: &dyn Display, remedy: String| Err(ConfigError::Value { setting, value: value.to_string(), remedy });
+    if !config.web_root.as_os_str().is_empty() && !config.web_root.is_dir() {
+        return refuse(
+            "web_root",
+            &config.web_root.display(),
+            "no such folder: build the web app, or name the folder it was built into".into(),
+        );
+    }
+    if config.data_dir.as_os_str().is_empty() {
+        return refuse("data_dir", &"\"\"", "name the folder in which the relay keeps its key".into());
+    }
+    if let Err(error) = config.log.parse::<tracing_subscriber::EnvFilter>() {
+        return refuse("log", &config.log, format!("{error}: use error, warn, info, debug or trace"));
+    }
+    for address in &config.external.0 {
+        if let Err(remedy) = check_external(address) {
+            return refuse("external", address, remedy.into());
+        }
+    }
+    check_ranges(config)?;
+    check_shares(config)
+}
+
+/// A page must be able to dial it, and it must be the relay itself.
+fn check_external(address: &Multiaddr) -> Result<(), &'static str> {
+    let mut web_socket = false;
+    for protocol in address {
+        match protocol {
+            Protocol::Ip4(ip) if ip.is_unspecified() => return Err("pages cannot dial 0.0.0.0: give the address they see"),
+            Protocol::Ip6(ip) if ip.is_unspecified() => return Err("pages cannot dial ::: give the address they see"),
+            Protocol::Tcp(0) => return Err("pages cannot dial port 0: give the port they see"),
+            Protocol::P2pCircuit => return Err("a relay is not reached through a relay: give its own address"),
+            Protocol::P2p(_) => return Err("leave out /p2p/…: the relay adds its own PeerId"),
+            Protocol::Ws(_) | Protocol::Wss(_) => web_socket = true,
+            _ => {}
+        }
+    }
+    if web_socket { Ok(()) } else { Err("pages dial WebSockets: give /dns4/<host>/tcp/443/tls/ws, or …/tcp/<port>/ws without TLS") }
+}
+
+/// Seconds that libp2p can announce (`Limit.duration` and the timers behind it are 32 bits wide).
+const MOST_SECONDS: u64 = u32::MAX as u64;
+
+fn check_ranges(config: &Config) -> Result<(), ConfigError> {
+    let ranges: &[(&'static str, u64, u64, u64)] = &[
+        ("max_connections", config.max_connections as u64, 1, 1_000_000),
+        ("max_connections_per_network", config.max_connections_per_network as u64, 1, 1_000_000),
+        ("max_connections_per_peer", config.max_connections_per_peer.into(), 1, 1_000),
+        ("max_pending", config.max_pending as u64, 1, 100_000),
+        ("max_pending_per_network", config.max_pending_per_network as u64, 1, 100_000),
+        ("idle_seconds", config.idle_seconds, 1, MOST_SECONDS),
+        ("max_reservations", config.max_reservations as u64, 1, 1_000_000),
+        ("max_reservations_per_peer", config.max_reservations_per_peer as u64, 1, 1_000),
+        // Clients renew some minutes before the end; with less they would do nothing else.
+        ("reservation_seconds", config.reservation_seconds, 60, MOST_SECONDS),
+        ("reservations_per_minute_per_peer", config.reservations_per_minute_per_peer.into(), 1, 1_000_000),
+        ("reservations_per_minute_per_network", config.reservations_per_minute_per_network.into(), 1, 1_000_000),
+        ("max_circuits", config.max_circuits as u64, 1, 1_000_000),
+        ("max_circuits_per_peer", config.max_circuits_per_peer as u64, 1, 1_000_000),
+        ("max_circuits_per_network", config.max_circuits_per_network as u64, 1, 1_000_000),
+        ("circuits_per_minute_per_peer", config.circuits_per_minute_per_peer.into(), 1, 1_000_000),
+        ("circuits_per_minute_per_network", config.circuits_per_minute_per_network.into(), 1, 1_000_000),
+        ("circuit_seconds", config.circuit_seconds, 1, MOST_SECONDS),
+        // Noise and WebRTC signalling alone take some kilobytes; 0 would mean "no limit" to libp2p.
+        ("circuit_bytes", config.circuit_bytes, 16 * 1024, u64::MAX >> 1),
+    ];
+    for (setting, value, least, most) in ranges {
+        if value < least || value > most {
+            return Err(ConfigError::Value { setting, value: value.to_string(), remedy: format!("give {least} to {most}") });
+        }
+    }
+    Ok(())
+}
+
+/// A part above the whole is a mistake of whoever wrote it.
+fn check_shares(config: &Config) -> Result<(), ConfigError> {
+    let connections = ("max_connections", config.max_connections);
+    let shares: &[(&'static str, usize, (&str, usize))] = &[
+        ("max_connections_per_network", config.max_connections_per_network, connections),
+        ("max_connections_per_peer", config.max_connections_per_peer as usize, connections),
+        ("max_pending", config.max_pending, connections),
+        ("max_pending_per_network", config.max_pending_per_network, ("max_pending", config.max_pending)),
+        ("max_reservations", config.max_reservations, connections),
+        ("max_reservations_per_peer", config.max_reservations_per_peer, ("max_reservations", config.max_reservations)),
+        ("max_circuits_per_peer", config.max_circuits_per_peer, ("max_circuits", config.max_circuits)),
+        ("max_circuits_per_network", config.max_circuits_per_network, ("max_circuits", config.max_circuits)),
+    ];
+    for (setting, value, (whole, most)) in shares {
+        if value > most {
+            return Err(ConfigError::Value {
+                setting,
+                value: value.to_string(),
+                remedy: format!("give at most {whole} ({most}), or raise that"),
+            });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = include_str!("../relay.sample.toml");
+
+    fn run(arguments: &[&str]) -> Result<Invocation, ConfigError> {
+        from_arguments(std::iter::once("relay-server").chain(arguments.iter().copied()).map(OsString::from))
+    }
+
+    fn config_of(arguments: &[&str]) -> Config {
+        match run(arguments).unwrap() {
+            Invocation::Run(config) => *config,
+            Invocation::Print(text) => panic!("{text}"),
+        }
+    }
+
+    fn error_of(arguments: &[&str]) -> String {
+        run(arguments).err().map(|error| error.to_string()).expect("refused")
+    }
+
+    fn file_with(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), text).unwrap();
+        file
+    }
+
+    fn defaults() -> Config {
+        Settings::default().or(Settings::default())
+    }
+
+    #[test]
+    fn the_sample_is_the_defaults_and_leaves_no_setting_out() {
+        let sample: Settings = toml::from_str(SAMPLE).unwrap();
+        assert_eq!(sample.or(Settings::default()), defaults());
+        let keys = |text: &str| text.parse::<toml::Table>().unwrap().keys().cloned().collect::<Vec<_>>();
+        let mut all = keys(&toml::to_string(&defaults()).unwrap());
+        let mut shown = keys(SAMPLE);
+        all.sort();
+        shown.sort();
+        assert_eq!(shown, all);
+        check(&defaults()).unwrap();
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file() {
+        let file = file_with("max_circuits = 700\nmax_circuits_per_peer = 7\nexternal = [\"/dns4/relay.example/tcp/443/tls/ws\"]");
+        let path = file.path().to_str().unwrap();
+        let config = config_of(&["--config", path, "--max-circuits", "900", "--trust-proxy", "true"]);
+        assert_eq!((config.max_circuits, config.max_circuits_per_peer, config.trust_proxy), (900, 7, true));
+        assert_eq!(config.external.0, ["/dns4/relay.example/tcp/443/tls/ws".parse().unwrap()]);
+        assert_eq!(config.max_reservations, defaults().max_reservations);
+    }
+
+    #[test]
+    fn what_is_printed_can_be_read_again() {
+        let Ok(Invocation::Print(text)) = run(&["--print-config", "--external", "/ip4/192.0.2.1/tcp/80/ws,/dns4/a.example/tcp/443/wss"])
+        else {
+            panic!("nothing printed");
+        };
+        let config = toml::from_str::<Settings>(&text).unwrap().or(Settings::default());
+        assert_eq!(config.external.0.len(), 2);
+        assert_eq!(config.max_circuits, defaults().max_circuits);
+    }
+
+    #[test]
+    fn a_bad_file_is_named_with_line_and_setting() {
+        for (text, line, name) in [
+            ("max_circuits = 5\nmax_circuit = 5", 2, "max_circuit"),
+            ("listen = \"nowhere\"", 1, "socket address"),
+            ("\n\nmax_circuits = -1", 3, "-1"),
+            ("external = [\"/ip4/nowhere\"]", 1, "IPv4"),
+            ("=", 1, ""),
+        ] {
+            let file = file_with(text);
+            let path = file.path().to_str().unwrap();
+            let error = error_of(&["--config", path]);
+            assert!(error.starts_with(&format!("{path}:{line}: ")) && error.contains(name) && !error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_bad_value_is_named_with_its_remedy() {
+        for (arguments, setting) in [
+            (&["--config", "/nowhere/relay.toml"][..], "config"),
+            (&["--web-root", "/nowhere"], "web_root"),
+            (&["--data-dir", ""], "data_dir"),
+            (&["--log", "a=b=c"], "log"),
+            (&["--max-circuits", "0"], "max_circuits"),
+            (&["--circuit-bytes", "0"], "circuit_bytes"),
+            (&["--circuit-seconds", "4294967296"], "circuit_seconds"),
+            (&["--reservation-seconds", "59"], "reservation_seconds"),
+            (&["--max-reservations-per-peer", "5", "--max-reservations", "4"], "max_reservations_per_peer"),
+            (&["--max-reservations", "20000"], "max_reservations"),
+            (&["--external", "/ip4/0.0.0.0/tcp/80/ws"], "external"),
+            (&["--external", "/ip4/192.0.2.1/tcp/80"], "external"),
+            (&["--external", "/ip4/192.0.2.1/udp/80/quic-v1"], "external"),
+        ] {
+            let error = error_of(arguments);
+            assert!(error.starts_with(&format!("setting {setting}")) && !error.contains('\n'), "{error}");
+        }
+        for arguments in [&["--max-circuits", "many"][..], &["--max-circuit", "1"], &["--external", "nonsense"], &["surplus"]] {
+            let error = error_of(arguments);
+            assert!(error.contains(arguments[0]) && !error.contains('\n'), "{error}");
+        }
+    }
+}

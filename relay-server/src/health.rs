@@ -1,0 +1,99 @@
+//! What the relay has done so far and holds now, as `/healthz` shows it. Numbers only: no PeerId and no address ever
+//! appears here, because the page is public.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
+};
+
+use serde::Serialize;
+
+/// A number that only needs to be right on its own: no other memory depends on it.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `amount`.
+    pub(crate) fn add(&self, amount: usize) {
+        self.0.fetch_add(amount as u64, Ordering::Relaxed);
+    }
+
+    /// Replaces the value: for what is counted elsewhere.
+    pub(crate) fn set(&self, value: usize) {
+        self.0.store(value as u64, Ordering::Relaxed);
+    }
+
+    /// The value now.
+    pub(crate) fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The counters, shared by all tasks of the process.
+#[derive(Debug)]
+pub(crate) struct Health {
+    started: Instant,
+    /// Payload bytes of all libp2p sockets, from peers to the relay.
+    pub(crate) bytes_received: Counter,
+    /// Payload bytes of all libp2p sockets, from the relay to peers.
+    pub(crate) bytes_sent: Counter,
+    /// Bytes that peers sent each other through circuits (with the few that ask for a reservation or a circuit), each
+    /// byte counted once.
+    pub(crate) relayed_bytes: Counter,
+    /// Authenticated libp2p connections.
+    pub(crate) connections: Counter,
+    /// Peers that can be reached through the relay.
+    pub(crate) reservations: Counter,
+    /// Circuits open now.
+    pub(crate) circuits: Counter,
+    /// Sockets, reservations and circuits turned away because a limit was reached.
+    pub(crate) refused: Counter,
+}
+
+/// The answer of `/healthz`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Report {
+    status: &'static str,
+    version: &'static str,
+    uptime_seconds: u64,
+    bytes_received: u64,
+    bytes_sent: u64,
+    relayed_bytes: u64,
+    connections: u64,
+    reservations: u64,
+    circuits: u64,
+    refused: u64,
+}
+
+impl Health {
+    /// All zero, the clock running.
+    pub(crate) fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            bytes_received: Counter::default(),
+            bytes_sent: Counter::default(),
+            relayed_bytes: Counter::default(),
+            connections: Counter::default(),
+            reservations: Counter::default(),
+            circuits: Counter::default(),
+            refused: Counter::default(),
+        }
+    }
+
+    /// The numbers as they are now.
+    pub(crate) fn report(&self) -> Report {
+        Report {
+            status: "ok",
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            bytes_received: self.bytes_received.value(),
+            bytes_sent: self.bytes_sent.value(),
+            relayed_bytes: self.relayed_bytes.value(),
+            connections: self.connections.value(),
+            reservations: self.reservations.value(),
+            circuits: self.circuits.value(),
+            refused: self.refused.value(),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What the swarm's events add up to: connections, reservations and circuits as they are now. libp2p's relay reports
+//! a closed "reservation" for every closed connection, so the numbers are kept here rather than counted up and down.
+
+use std::{collections::HashMap, sync::Arc};
+
+use libp2p::PeerId;
+
+use crate::{admission::Network, behaviour::CircuitsOfNetworks, health::Health};
+
+/// The book. Its size is bounded by the limits of connections and circuits.
+pub(crate) struct Ledger {
+    peers: HashMap<PeerId, Peer>,
+    /// Networks of the openers of each pair's circuits: as many entries as circuits.
+    circuits: HashMap<(PeerId, PeerId), Vec<Option<Network>>>,
+    open_circuits: usize,
+    reserved: usize,
+    connections: usize,
+    networks: CircuitsOfNetworks,
+    health: Arc<Health>,
+}
+
+struct Peer {
+    network: Option<Network>,
+    connections: usize,
+    reserved: bool,
+}
+
+impl Ledger {
+    /// Empty. Circuits are also counted in `networks`, everything in `health`.
+    pub(crate) fn new(networks: CircuitsOfNetworks, health: Arc<Health>) -> Self {
+        Self { peers: HashMap::new(), circuits: HashMap::new(), open_circuits: 0, reserved: 0, connections: 0, networks, health }
+    }
+
+    /// `peer` has one more connection, from `network` if that is known.
+    pub(crate) fn connected(&mut self, peer: PeerId, network: Option<Network>) {
+        let entry = self.peers.entry(peer).or_insert(Peer { network, connections: 0, reserved: false });
+        entry.network = network;
+        entry.connections += 1;
+        self.connections += 1;
+        self.health.connections.set(self.connections);
+    }
+
+    /// `peer` has one connection less; with the last one its reservation is gone.
+    pub(crate) fn disconnected(&mut self, peer: PeerId) {
+        let Some(entry) = self.peers.get_mut(&peer) else { return };
+        entry.connections -= 1;
+        self.connections -= 1;
+        self.health.connections.set(self.connections);
+        if entry.connections == 0 {
+            self.unreserved(peer);
+            self.peers.remove(&peer);
+        }
+    }
+
+    /// `peer` can be reached through the relay.
+    pub(crate) fn reserved(&mut self, peer: PeerId) {
+        if let Some(entry) = self.peers.get_mut(&peer)
+            && !std::mem::replace(&mut entry.reserved, true)
+        {
+            self.reserved += 1;
+            self.health.reservations.set(self.reserved);
+        }
+    }
+
+    /// `peer` can no longer be reached.
+    pub(crate) fn unreserved(&mut self, peer: PeerId) {
+        if let Some(entry) = self.peers.get_mut(&peer)
+            && std::mem::replace(&mut entry.reserved, false)
+        {
+            self.reserved -= 1;
+            self.health.reservations.set(self.reserved);
+        }
+    }
+
+    /// `from` has a circuit to `to`.
+    pub(crate) fn circuit_opened(&mut self, from: PeerId, to: PeerId) {
+        let network = self.peers.get(&from).and_then(|peer| peer.network);
+        if let Some(network) = network {
+            self.networks.opened(network);
+        }
+        self.circuits.entry((from, to)).or_default().push(network);
+        self.open_circuits += 1;
+        self.health.circuits.set(self.open_circuits);
+    }
+
+    /// One of the circuits from `from` to `to` has ended.
+    pub(crate) fn circuit_closed(&mut self, from: PeerId, to: PeerId) {
+        let Some(networks) = self.circuits.get_mut(&(from, to)) else { return };
+        if let Some(Some(network)) = networks.pop() {
+            self.networks.closed(network);
+        }
+        if networks.is_empty() {
+            self.circuits.remove(&(from, to));
+        }
+        self.open_circuits -= 1;
+        self.health.circuits.set(self.open_circuits);
+    }
+
+    /// Something was turned away because a limit was reached.
+    pub(crate) fn refused(&self) {
+        self.health.refused.add(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reservation_ends_with_the_last_connection() {
+        let health = Arc::new(Health::new());
+        let mut ledger = Ledger::new(CircuitsOfNetworks::default(), Arc::clone(&health));
+        let numbers = || (health.connections.value(), health.reservations.value(), health.circuits.value());
+        let (a, b) = (PeerId::random(), PeerId::random());
+        ledger.connected(a, None);
+        ledger.connected(a, None);
+        ledger.connected(b, None);
+        ledger.reserved(a);
+        ledger.reserved(a);
+        assert_eq!(numbers(), (3, 1, 0));
+        ledger.disconnected(a);
+        assert_eq!(numbers(), (2, 1, 0));
+        ledger.circuit_opened(b, a);
+        ledger.circuit_opened(b, a);
+        assert_eq!(numbers(), (2, 1, 2));
+        ledger.circuit_closed(b, a);
+        ledger.circuit_closed(a, b);
+        assert_eq!(numbers(), (2, 1, 1), "a circuit has a direction");
+        ledger.disconnected(a);
+        ledger.unreserved(a);
+        assert_eq!(numbers(), (1, 0, 1));
+    }
+}

@@ -1,0 +1,63 @@
+//! The bounds an operator does not set: each with its reason. What an operator does set is in [`crate::config`].
+
+use std::time::Duration;
+
+/// Bytes of the largest WebSocket frame and message accepted, from the first byte of a socket on. Two Noise frames
+/// (65,535 B each) fit; libp2p's own WebSocket transport accepts 256 MiB from anybody.
+pub(crate) const WEBSOCKET_MESSAGE: usize = 128 * 1024;
+
+/// Bytes a socket reads at once. Every idle connection keeps one such buffer, so it is a price paid 10,000 times.
+pub(crate) const WEBSOCKET_READ: usize = 16 * 1024;
+
+/// Bytes gathered before they are written without waiting for a flush: one syscall for many small frames.
+pub(crate) const WEBSOCKET_WRITE: usize = 32 * 1024;
+
+/// Bytes of outgoing frames that may wait in one socket: what is below the write threshold plus one whole message and
+/// room for the control frames that answer a peer's pings.
+pub(crate) const WEBSOCKET_WRITE_QUEUE: usize = WEBSOCKET_WRITE + 2 * WEBSOCKET_MESSAGE;
+
+/// Upgraded sockets that may wait for the swarm to take them. The number of unauthenticated sockets is bounded by
+/// `max_pending`; this only decouples two tasks.
+pub(crate) const ARRIVALS: usize = 64;
+
+/// How long a socket may take from its upgrade to an authenticated, multiplexed connection.
+pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How long a client may take to send the header of an HTTP request, and how long a kept-alive connection may idle.
+pub(crate) const HTTP_HEADER: Duration = Duration::from_secs(10);
+
+/// Bytes of one HTTP request header; browsers send one or two kilobytes.
+pub(crate) const HTTP_BUFFER: usize = 16 * 1024;
+
+/// Streams of one connection, both directions together. A peer that opens more loses the connection (yamux knows no
+/// refusal of a single stream).
+pub(crate) const STREAMS: usize = 128;
+
+/// Streams of one connection up to which the relay opens further ones. Below [`STREAMS`], so that a crowd of circuits
+/// towards one peer waits instead of costing that peer its connection, and its own streams still find room.
+pub(crate) const STREAMS_BEFORE_OPENING: usize = 96;
+
+/// Bytes of all receive windows of one connection: yamux's initial 256 KiB for every stream, the least it accepts; its
+/// default is 1 GiB.
+pub(crate) const RECEIVE_WINDOW: usize = STREAMS * 256 * 1024;
+
+/// Bytes of the largest Kademlia message (libp2p's own default, stated because it is a bound).
+pub(crate) const KAD_MESSAGE: usize = 16 * 1024;
+
+/// Keys of which the relay remembers providers, all peers together.
+pub(crate) const PROVIDED_KEYS: usize = 65_536;
+
+/// Addresses kept of one provider record: enough for some relays and transports, too few to aim a port scan.
+pub(crate) const ADDRESSES_PER_PROVIDER: usize = 8;
+
+/// Peers and networks whose request rate is remembered. Beyond it, whoever is not yet known has to wait.
+pub(crate) const RATE_BUCKETS: usize = 65_536;
+
+/// How often the network interfaces are read again: a laptop changes its network, the relay's addresses follow.
+pub(crate) const INTERFACE_CHECK: Duration = Duration::from_secs(30);
+
+/// How long open connections get to say goodbye after a signal to stop.
+pub(crate) const SHUTDOWN: Duration = Duration::from_millis(500);
+
+/// How often a silent connection is asked whether it still lives. 10,000 pages make 333 questions a second.
+pub(crate) const PING: Duration = Duration::from_secs(30);

@@ -1,0 +1,225 @@
+//! The streams of one connection: yamux (specs `yamux/README.md`) with limits that fit a relay.
+//!
+//! libp2p's own wrapper cannot set the receive window (1 GiB per connection), and ends the whole connection when the relay
+//! itself opens one stream too many, so that anyone could cut a peer off by asking for circuits to it. Here such a
+//! stream waits until another one ends.
+
+use std::{
+    collections::VecDeque,
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Waker, ready},
+};
+
+use futures::{AsyncRead, AsyncWrite, task::AtomicWaker};
+use libp2p::core::{StreamMuxer, muxing::StreamMuxerEvent};
+
+use crate::{health::Health, limits};
+
+/// The protocol's name in the negotiation.
+pub(crate) const PROTOCOL: &str = "/yamux/1.0.0";
+
+/// yamux on `C`, its streams counted.
+pub(crate) struct Muxer<C> {
+    connection: yamux::Connection<C>,
+    /// Streams that the peer opened and the swarm has not asked for yet: at most [`limits::STREAMS`], by yamux's own limit.
+    opened: VecDeque<Stream>,
+    on_opened: Option<Waker>,
+    alive: Arc<Alive>,
+    health: Arc<Health>,
+}
+
+/// How many streams live, and who waits for fewer.
+#[derive(Default)]
+struct Alive {
+    streams: AtomicUsize,
+    on_fewer: AtomicWaker,
+}
+
+impl<C: AsyncRead + AsyncWrite + Unpin> Muxer<C> {
+    /// Takes the listener's side on `socket`.
+    pub(crate) fn new(socket: C, health: Arc<Health>) -> Self {
+        let mut config = yamux::Config::default();
+        config.set_max_num_streams(limits::STREAMS).set_max_connection_receive_window(Some(limits::RECEIVE_WINDOW));
+        Self {
+            connection: yamux::Connection::new(socket, config, yamux::Mode::Server),
+            opened: VecDeque::new(),
+            on_opened: None,
+            alive: Arc::default(),
+            health,
+        }
+    }
+
+    fn wrap(&self, stream: yamux::Stream, opener: Opener) -> Stream {
+        self.alive.streams.fetch_add(1, Ordering::Relaxed);
+        let meter = match opener {
+            Opener::Peer => Meter::Listening(Vec::new()),
+            Opener::Relay => Meter::Off,
+        };
+        Stream { stream, meter, alive: Arc::clone(&self.alive), health: Arc::clone(&self.health) }
+    }
+
+    /// Lets yamux work until it has nothing to do, keeping the streams that the peer opened.
+    fn drive(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        loop {
+            match ready!(self.connection.poll_next_inbound(context)) {
+                Some(Ok(stream)) => {
+                    let stream = self.wrap(stream, Opener::Peer);
+                    self.opened.push_back(stream);
+                    if let Some(waker) = self.on_opened.take() {
+                        waker.wake();
+                    }
+                }
+                Some(Err(error)) => return Poll::Ready(io::Error::other(error)),
+                None => return Poll::Ready(io::ErrorKind::ConnectionAborted.into()),
+            }
+        }
+    }
+}
+
+impl<C: AsyncRead + AsyncWrite + Unpin> StreamMuxer for Muxer<C> {
+    type Substream = Stream;
+    type Error = io::Error;
+
+    fn poll_inbound(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<Stream>> {
+        let this = self.get_mut();
+        if this.opened.is_empty()
+            && let Poll::Ready(error) = this.drive(context)
+        {
+            return Poll::Ready(Err(error));
+        }
+        match this.opened.pop_front() {
+            Some(stream) => Poll::Ready(Ok(stream)),
+            None => {
+                this.on_opened = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    fn poll_outbound(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<Stream>> {
+        let this = self.get_mut();
+        // yamux forgets dropped streams only when it is driven; until then they count against its limit.
+        if let Poll::Ready(error) = this.drive(context) {
+            return Poll::Ready(Err(error));
+        }
+        this.alive.on_fewer.register(context.waker());
+        if this.alive.streams.load(Ordering::Relaxed) >= limits::STREAMS_BEFORE_OPENING {
+            return Poll::Pending;
+        }
+        let stream = ready!(this.connection.poll_new_outbound(context)).map_err(io::Error::other)?;
+        Poll::Ready(Ok(this.wrap(stream, Opener::Relay)))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().connection.poll_close(context).map_err(io::Error::other)
+    }
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<StreamMuxerEvent>> {
+        self.get_mut().drive(context).map(Err)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Opener {
+    Peer,
+    Relay,
+}
+
+/// One stream.
+pub(crate) struct Stream {
+    stream: yamux::Stream,
+    meter: Meter,
+    alive: Arc<Alive>,
+    health: Arc<Health>,
+}
+
+/// Whether a stream's bytes are relayed ones. libp2p's relay copies between two streams without saying how much; of the
+/// two, the one that the asking peer opened (`hop`) is counted, and it is known by the protocol's name in its first bytes.
+enum Meter {
+    /// The negotiation is under way: what the peer has sent of it.
+    Listening(Vec<u8>),
+    On,
+    Off,
+}
+
+impl Meter {
+    /// Bytes within which a peer has named its protocol: multistream's own line and this one, with room for a first
+    /// proposal that was declined.
+    const NEGOTIATION: usize = 256;
+
+    fn heard(&mut self, bytes: &[u8]) {
+        let Meter::Listening(heard) = self else { return };
+        heard.extend_from_slice(&bytes[..bytes.len().min(Self::NEGOTIATION - heard.len())]);
+        let hop = libp2p::relay::HOP_PROTOCOL_NAME;
+        let name = hop.as_ref().as_bytes();
+        if heard.windows(name.len()).any(|window| window == name) {
+            *self = Meter::On;
+        } else if heard.len() == Self::NEGOTIATION {
+            *self = Meter::Off;
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let length = ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+        match &this.meter {
+            Meter::On => this.health.relayed_bytes.add(length),
+            Meter::Listening(_) => this.meter.heard(&buffer[..length]),
+            Meter::Off => {}
+        }
+        Poll::Ready(Ok(length))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let length = ready!(Pin::new(&mut this.stream).poll_write(context, buffer))?;
+        if let Meter::On = this.meter {
+            this.health.relayed_bytes.add(length);
+        }
+        Poll::Ready(Ok(length))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_close(context)
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.alive.streams.fetch_sub(1, Ordering::Relaxed);
+        self.alive.on_fewer.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Meter;
+
+    #[test]
+    fn only_the_hop_protocol_is_metered_however_it_is_cut() {
+        let hop = b"\x13/multistream/1.0.0\n\x20/libp2p/circuit/relay/0.2.0/hop\n";
+        for piece in 1..hop.len() {
+            let mut meter = Meter::Listening(Vec::new());
+            hop.chunks(piece).for_each(|bytes| meter.heard(bytes));
+            assert!(matches!(meter, Meter::On), "pieces of {piece}");
+        }
+        let mut meter = Meter::Listening(Vec::new());
+        meter.heard(b"\x13/multistream/1.0.0\n\x11/ipfs/ping/1.0.0\n");
+        assert!(matches!(meter, Meter::Listening(_)));
+        meter.heard(&[0; 10_000]);
+        assert!(matches!(meter, Meter::Off), "it stops listening");
+    }
+}

@@ -1,0 +1,288 @@
+//! The process from its start to its end: key, port, swarm, and the one loop that all events go through.
+
+use std::{
+    io::{self, Write as _},
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::StreamExt as _;
+use libp2p::{
+    Swarm, Transport as _,
+    core::Multiaddr,
+    identity::Keypair,
+    kad::{self, store::RecordStore as _},
+    noise, ping, relay, swarm,
+    swarm::SwarmEvent,
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior, interval, timeout_at},
+};
+use tracing::{debug, info};
+
+use crate::{
+    addresses::{self, Addresses},
+    admission::{Gate, Network},
+    behaviour::{Behaviour, BehaviourEvent, CircuitsOfNetworks, worth_keeping},
+    health::Health,
+    http::{self, Site},
+    identity::{self, IdentityError},
+    ledger::Ledger,
+    limits,
+    settings::{Config, LogFormat},
+    websocket::Transport,
+};
+
+/// The relay could not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServerError {
+    /// See there.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The port is taken, or not ours to take.
+    #[error("setting listen = {listen}: {error}: choose another address or port, or end the program that has it")]
+    Listen {
+        /// What was asked for.
+        listen: SocketAddr,
+        /// What the operating system said.
+        error: io::Error,
+    },
+    /// The process lacks something that every process has.
+    #[error("cannot start: {0}")]
+    System(io::Error),
+    /// The key cannot be used for Noise.
+    #[error("{path}: {error}: restore the key from a backup")]
+    Noise {
+        /// The data directory.
+        path: PathBuf,
+        /// What Noise said.
+        error: noise::Error,
+    },
+}
+
+/// Is the relay until it is told to stop (SIGTERM or SIGINT).
+pub(crate) fn run(config: &Config) -> Result<(), ServerError> {
+    start_log(config);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServerError::System)?;
+    let outcome = runtime.block_on(serve(config));
+    runtime.shutdown_timeout(limits::SHUTDOWN);
+    outcome
+}
+
+fn start_log(config: &Config) {
+    // `config::check` has parsed it before.
+    let filter = tracing_subscriber::EnvFilter::builder().parse_lossy(&config.log);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    match config.log_format {
+        LogFormat::Human => log.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+}
+
+async fn serve(config: &Config) -> Result<(), ServerError> {
+    let key = identity::load_or_create(&config.data_dir)?;
+    let listener = TcpListener::bind(config.listen).await.map_err(|error| ServerError::Listen { listen: config.listen, error })?;
+    let listen = listener.local_addr().map_err(ServerError::System)?;
+    let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+    let [terminate, interrupt] = signals.map(|signal| signal.map_err(ServerError::System));
+    let mut stop = Stop { terminate: terminate?, interrupt: interrupt? };
+
+    let health = Arc::new(Health::new());
+    let addresses = Addresses::default();
+    let (arrivals, arriving) = mpsc::channel(limits::ARRIVALS);
+    let site = Site {
+        peer: key.public().to_peer_id(),
+        addresses: addresses.clone(),
+        health: Arc::clone(&health),
+        trust_proxy: config.trust_proxy,
+        // All connections of a proxy come from one address: bounding its clients is the proxy's task.
+        connections: Gate::new(
+            config.max_connections,
+            if config.trust_proxy { config.max_connections } else { config.max_connections_per_network },
+        ),
+        handshakes: Gate::new(config.max_pending, config.max_pending_per_network),
+        arrivals,
+    };
+    let noise = noise::Config::new(&key).map_err(|error| ServerError::Noise { path: config.data_dir.clone(), error })?;
+    let transport = Transport::new(arriving, noise, Arc::clone(&health));
+    let mut relay = Relay::new(config, listen, &key, transport, addresses, health)?;
+    relay.update_addresses();
+    let web = tokio::spawn(http::serve(listener, site, config.web_root.clone()));
+    info!(peer = %key.public().to_peer_id(), %listen, addresses = ?relay.addresses.current(), "ready");
+    say_ready(listen);
+    relay.run(&mut stop).await;
+    web.abort();
+    relay.close().await;
+    info!("stopped");
+    Ok(())
+}
+
+/// For whoever started it, by hand or in a script: the first line carries the URL to open.
+fn say_ready(listen: SocketAddr) {
+    let urls: Vec<_> =
+        addresses::reachable_ips(listen).into_iter().map(|ip| format!("http://{}/", SocketAddr::new(ip, listen.port()))).collect();
+    let mut text = format!("Shoal relay {} ready: {}\n", env!("CARGO_PKG_VERSION"), urls.first().map_or("", String::as_str));
+    for url in urls.iter().skip(1) {
+        text.push_str(&format!("  also at {url}\n"));
+    }
+    let mut stdout = io::stdout().lock();
+    // Nobody reads it: not a reason to stop.
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    async fn told(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// The swarm and what is known about it.
+struct Relay {
+    swarm: Swarm<Behaviour>,
+    ledger: Ledger,
+    addresses: Addresses,
+    listen: SocketAddr,
+    /// What the operator says; empty: look at the interfaces.
+    external: Vec<Multiaddr>,
+}
+
+impl Relay {
+    fn new(
+        config: &Config,
+        listen: SocketAddr,
+        key: &Keypair,
+        transport: Transport,
+        addresses: Addresses,
+        health: Arc<Health>,
+    ) -> Result<Self, ServerError> {
+        let networks = CircuitsOfNetworks::default();
+        let behaviour = Behaviour::new(&key.public(), config, &networks);
+        let swarm_config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(Duration::from_secs(config.idle_seconds));
+        let mut swarm = Swarm::new(transport.boxed(), behaviour, key.public().to_peer_id(), swarm_config);
+        let address = addresses::web_socket(listen.ip(), listen.port());
+        swarm.listen_on(address).map_err(|error| ServerError::System(io::Error::other(error)))?;
+        Ok(Self { swarm, ledger: Ledger::new(networks, health), addresses, listen, external: config.external.0.clone() })
+    }
+
+    /// Makes the addresses that are announced those that are true now.
+    fn update_addresses(&mut self) {
+        let now = if self.external.is_empty() { addresses::of_interfaces(self.listen) } else { self.external.clone() };
+        let before = self.addresses.replace(now.clone());
+        if before == now {
+            return;
+        }
+        for gone in before.iter().filter(|address| !now.contains(address)) {
+            self.swarm.remove_external_address(gone);
+        }
+        for address in now.into_iter().filter(|address| !before.contains(address)) {
+            self.swarm.add_external_address(address);
+        }
+    }
+
+    async fn run(&mut self, stop: &mut Stop) {
+        let mut interface_check = interval(limits::INTERFACE_CHECK);
+        interface_check.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                event = self.swarm.select_next_some() => self.on_event(event),
+                _ = interface_check.tick() => self.update_addresses(),
+                () = stop.told() => return,
+            }
+        }
+    }
+
+    /// Says goodbye to everybody, for a short while.
+    async fn close(mut self) {
+        let deadline = Instant::now() + limits::SHUTDOWN;
+        let peers: Vec<_> = self.swarm.connected_peers().copied().collect();
+        for peer in peers {
+            // Only fails for a peer that has just left.
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+        while self.swarm.network_info().num_peers() > 0 {
+            if timeout_at(deadline, self.swarm.select_next_some()).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::ConnectionEstablished { peer_id, endpoint, .. } => {
+                debug!(peer = %peer_id, address = %endpoint.get_remote_address(), "connected");
+                self.ledger.connected(peer_id, addresses::ip_of(endpoint.get_remote_address()).map(Network::from));
+            }
+            SwarmEvent::ConnectionClosed { peer_id, cause, .. } => {
+                debug!(peer = %peer_id, cause = ?cause, "disconnected");
+                self.ledger.disconnected(peer_id);
+            }
+            SwarmEvent::IncomingConnectionError { send_back_addr, error, .. } => {
+                debug!(address = %send_back_addr, %error, "handshake failed");
+                if let swarm::ListenError::Denied { .. } = error {
+                    self.ledger.refused();
+                }
+            }
+            SwarmEvent::Behaviour(BehaviourEvent::Relay(event)) => self.on_relay(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Kad(kad::Event::InboundRequest { request })) => self.on_kad(request),
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event { peer, connection, result: Err(ping::Failure::Timeout) })) => {
+                // A page that vanished without a word would keep its reservation until TCP gives up, a quarter of an hour.
+                debug!(%peer, "silent");
+                self.swarm.close_connection(connection);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_relay(&mut self, event: relay::Event) {
+        match event {
+            relay::Event::ReservationReqAccepted { src_peer_id, renewed } => {
+                debug!(peer = %src_peer_id, renewed, "reservation");
+                self.ledger.reserved(src_peer_id);
+            }
+            relay::Event::ReservationTimedOut { src_peer_id } => {
+                debug!(peer = %src_peer_id, "reservation expired");
+                self.ledger.unreserved(src_peer_id);
+            }
+            relay::Event::ReservationReqDenied { src_peer_id, status } => {
+                debug!(peer = %src_peer_id, ?status, "reservation refused");
+                self.ledger.refused();
+            }
+            relay::Event::CircuitReqAccepted { src_peer_id, dst_peer_id } => {
+                debug!(from = %src_peer_id, to = %dst_peer_id, "circuit opened");
+                self.ledger.circuit_opened(src_peer_id, dst_peer_id);
+            }
+            relay::Event::CircuitClosed { src_peer_id, dst_peer_id, error } => {
+                debug!(from = %src_peer_id, to = %dst_peer_id, ?error, "circuit closed");
+                self.ledger.circuit_closed(src_peer_id, dst_peer_id);
+            }
+            relay::Event::CircuitReqDenied { src_peer_id, dst_peer_id, status } => {
+                debug!(from = %src_peer_id, to = %dst_peer_id, ?status, "circuit refused");
+                if let relay::StatusCode::ResourceLimitExceeded = status {
+                    self.ledger.refused();
+                }
+            }
+            event => debug!(?event, "relay"),
+        }
+    }
+
+    fn on_kad(&mut self, request: kad::InboundRequest) {
+        if let kad::InboundRequest::AddProvider { record: Some(record) } = request
+            && let Err(error) = self.swarm.behaviour_mut().kad.store_mut().add_provider(worth_keeping(record))
+        {
+            debug!(%error, "provider record refused");
+        }
+    }
+}

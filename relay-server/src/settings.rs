@@ -1,0 +1,118 @@
+//! Every setting of the relay, said once: name, environment variable, type, default and what it means.
+//! `relay.sample.toml` says the same to operators; a test keeps the two equal.
+
+use std::{net::SocketAddr, path::PathBuf, str::FromStr};
+
+use libp2p::Multiaddr;
+use serde::{Deserialize, Serialize};
+
+/// Declares [`Settings`] (what one source says, everything optional) and [`Config`] (what holds in the end) from one list.
+macro_rules! settings {
+    ($( $(#[doc = $doc:literal])+ $name:ident, $environment:literal: $type:ty = $default:expr; )+) => {
+        /// What one source (file, or environment and flags) says; the rest is left to the next source.
+        #[derive(Debug, Default, Deserialize, clap::Args)]
+        #[serde(deny_unknown_fields)]
+        pub(crate) struct Settings {
+            $(
+                $(#[doc = $doc])+
+                #[arg(long, env = $environment, hide_env_values = true)]
+                pub(crate) $name: Option<$type>,
+            )+
+        }
+
+        /// What holds.
+        #[derive(Clone, Debug, PartialEq, Serialize)]
+        pub(crate) struct Config {
+            $(
+                $(#[doc = $doc])+
+                pub(crate) $name: $type,
+            )+
+        }
+
+        impl Settings {
+            /// These settings, then those of `weaker`, then the defaults.
+            pub(crate) fn or(self, weaker: Self) -> Config {
+                Config {
+                    $( $name: self.$name.or(weaker.$name).unwrap_or_else(|| $default), )+
+                }
+            }
+        }
+    };
+}
+
+settings! {
+    /// IP address and port of the relay's one port
+    listen, "SHOAL_LISTEN": SocketAddr = SocketAddr::from(([0, 0, 0, 0], 8080));
+    /// Folder with the web app's files; empty: serve none
+    web_root, "SHOAL_WEB_ROOT": PathBuf = PathBuf::new();
+    /// Folder of the relay's own files: its key
+    data_dir, "SHOAL_DATA_DIR": PathBuf = PathBuf::from("shoal-relay-data");
+    /// Addresses under which pages reach the relay, comma-separated on the command line; none: this machine's own
+    external, "SHOAL_EXTERNAL": Addresses = Addresses::default();
+    /// Believe X-Forwarded-For, -Proto and -Host: only behind a proxy of yours that sets them
+    trust_proxy, "SHOAL_TRUST_PROXY": bool = false;
+    /// What is logged: a level, or `tracing` directives
+    log, "SHOAL_LOG": String = "info".to_owned();
+    /// Form of the log
+    log_format, "SHOAL_LOG_FORMAT": LogFormat = LogFormat::Human;
+    /// Connections at once
+    max_connections, "SHOAL_MAX_CONNECTIONS": usize = 12_000;
+    /// Connections at once from one network (IPv4 address or IPv6 /64)
+    max_connections_per_network, "SHOAL_MAX_CONNECTIONS_PER_NETWORK": usize = 4_000;
+    /// Connections at once of one peer
+    max_connections_per_peer, "SHOAL_MAX_CONNECTIONS_PER_PEER": u32 = 4;
+    /// Sockets at once that have not shown who they are
+    max_pending, "SHOAL_MAX_PENDING": usize = 256;
+    /// Such sockets at once from one network
+    max_pending_per_network, "SHOAL_MAX_PENDING_PER_NETWORK": usize = 32;
+    /// Seconds after which a connection without reservation, circuit or open stream is closed
+    idle_seconds, "SHOAL_IDLE_SECONDS": u64 = 60;
+    /// Reservations at once
+    max_reservations, "SHOAL_MAX_RESERVATIONS": usize = 10_000;
+    /// Reservations at once of one peer
+    max_reservations_per_peer, "SHOAL_MAX_RESERVATIONS_PER_PEER": usize = 4;
+    /// Seconds that a reservation holds unless renewed
+    reservation_seconds, "SHOAL_RESERVATION_SECONDS": u64 = 3_600;
+    /// Reservations and renewals a minute of one peer
+    reservations_per_minute_per_peer, "SHOAL_RESERVATIONS_PER_MINUTE_PER_PEER": u32 = 60;
+    /// Reservations and renewals a minute of one network
+    reservations_per_minute_per_network, "SHOAL_RESERVATIONS_PER_MINUTE_PER_NETWORK": u32 = 6_000;
+    /// Circuits at once
+    max_circuits, "SHOAL_MAX_CIRCUITS": usize = 2_000;
+    /// Circuits at once of one peer, as either end
+    max_circuits_per_peer, "SHOAL_MAX_CIRCUITS_PER_PEER": usize = 32;
+    /// Circuits at once that were opened from one network
+    max_circuits_per_network, "SHOAL_MAX_CIRCUITS_PER_NETWORK": usize = 500;
+    /// Circuits a minute opened by one peer
+    circuits_per_minute_per_peer, "SHOAL_CIRCUITS_PER_MINUTE_PER_PEER": u32 = 600;
+    /// Circuits a minute opened from one network
+    circuits_per_minute_per_network, "SHOAL_CIRCUITS_PER_MINUTE_PER_NETWORK": u32 = 6_000;
+    /// Seconds that a circuit may last
+    circuit_seconds, "SHOAL_CIRCUIT_SECONDS": u64 = 3_600;
+    /// Bytes that may go through one circuit, both directions together
+    circuit_bytes, "SHOAL_CIRCUIT_BYTES": u64 = 128 * 1024 * 1024;
+}
+
+/// The form of the log.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// One line an event, coloured on a terminal.
+    Human,
+    /// One JSON object an event.
+    Json,
+}
+
+/// Multiaddrs: an array in the file, comma-separated in the environment and on the command line.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Addresses(pub(crate) Vec<Multiaddr>);
+
+impl FromStr for Addresses {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let addresses = text.split(',').map(str::trim).filter(|address| !address.is_empty());
+        let parse = |address: &str| address.parse().map_err(|error| format!("{address}: {error}"));
+        addresses.map(parse).collect::<Result<_, _>>().map(Self)
+    }
+}
