@@ -293,10 +293,11 @@ mod tests {
 
     #[test]
     fn a_bad_value_is_named_with_its_remedy() {
+        let no_data_dir = file_with("data_dir = ''");
         for (arguments, setting) in [
             (&["--config", "/nowhere/relay.toml"][..], "config"),
             (&["--web-root", "/nowhere"], "web_root"),
-            (&["--data-dir", ""], "data_dir"),
+            (&["--config", no_data_dir.path().to_str().unwrap()], "data_dir"),
             (&["--log", "a=b=c"], "log"),
             (&["--max-circuits", "0"], "max_circuits"),
             (&["--circuit-bytes", "0"], "circuit_bytes"),

@@ -3,7 +3,6 @@
 use std::{
     io::{self, Write as _},
     net::SocketAddr,
-    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -55,14 +54,6 @@ pub(crate) enum ServerError {
     /// The process lacks something that every process has.
     #[error("cannot start: {0}")]
     System(io::Error),
-    /// The key cannot be used for Noise.
-    #[error("{path}: {error}: restore the key from a backup")]
-    Noise {
-        /// The data directory.
-        path: PathBuf,
-        /// What Noise said.
-        error: noise::Error,
-    },
 }
 
 /// Is the relay until it is told to stop (SIGTERM or SIGINT).
@@ -108,7 +99,7 @@ async fn serve(config: &Config) -> Result<(), ServerError> {
         handshakes: Gate::new(config.max_pending, config.max_pending_per_network),
         arrivals,
     };
-    let noise = noise::Config::new(&key).map_err(|error| ServerError::Noise { path: config.data_dir.clone(), error })?;
+    let noise = noise::Config::new(&key).map_err(|error| ServerError::System(io::Error::other(error)))?;
     let transport = Transport::new(arriving, noise, Arc::clone(&health));
     let mut relay = Relay::new(config, listen, &key, transport, addresses, health)?;
     relay.update_addresses();

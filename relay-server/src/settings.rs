@@ -52,7 +52,7 @@ settings! {
     /// Believe X-Forwarded-For, -Proto and -Host: only behind a proxy of yours that sets them
     trust_proxy, "SHOAL_TRUST_PROXY": bool = false;
     /// What is logged: a level, or `tracing` directives
-    log, "SHOAL_LOG": String = "info".to_owned();
+    log, "SHOAL_LOG": String = "info,libp2p_kad=error".to_owned();
     /// Form of the log
     log_format, "SHOAL_LOG_FORMAT": LogFormat = LogFormat::Human;
     /// Connections at once
