@@ -259,7 +259,7 @@ impl Walk {
     /// Whether any of the range lies at this place; of a file's empty parts, none does.
     fn in_scope(&self, place: &Place) -> bool {
         match (self.range(), place.size) {
-            (Some((offset, end)), Some(size)) => place.start < end && place.start + size > offset,
+            (Some((offset, end)), Some(size)) => size > 0 && place.start < end && place.start + size > offset,
             _ => true,
         }
     }
