@@ -1,0 +1,100 @@
+/**
+ * The page's start: first everything that works without the node (choosing, dropping, writing, reading the link), then the node behind it.
+ * What was shared or opened meanwhile waits for it.
+ */
+
+import type { ShoalNode } from 'shoal'
+import { elsewhere } from './node/elsewhere'
+import { Feed } from './node/feed'
+import { explain } from './node/problems'
+import { loadPackage, type Package, startNode } from './node/start'
+import { StatusBar } from './node/status-bar'
+import { Inbox } from './receive/inbox'
+import { listen } from './share/intake'
+import { Outbox } from './share/outbox'
+import { announce } from './view/announce'
+import { byId, element } from './view/part'
+import { Swim } from './view/swim'
+
+const page = document.documentElement
+const statusBar = new StatusBar()
+const feed = new Feed()
+const swim = new Swim(byId<HTMLCanvasElement>('swim'), byId('drop-words'))
+const busy = { receiving: false, serving: false }
+
+let nodeStarted: (node: ShoalNode | Promise<ShoalNode>) => void
+const node = new Promise<ShoalNode>((resolve) => (nodeStarted = resolve))
+const shoal = loadPackage()
+
+const inbox = new Inbox(byId('received'), node, (receiving) => swim.rest((busy.receiving = receiving) || busy.serving))
+const outbox = new Outbox(byId('shared'), shoal, node, elsewhere(), (serving) => swim.rest((busy.serving = serving) || busy.receiving))
+
+/** Whether the page shows anything but the invitation to share. */
+const settle = () => {
+  page.dataset['mode'] = byId('received').childElementCount + byId('shared').childElementCount > 0 ? 'busy' : 'empty'
+}
+new MutationObserver(settle).observe(byId('received'), { childList: true })
+new MutationObserver(settle).observe(byId('shared'), { childList: true })
+
+/** The part of the URL that no server sees; `#work` is the skip link's target. */
+const hasLink = (url: string) => /#(?!work$)./s.test(url)
+
+const openLink = (loaded: Package): string[] => (hasLink(location.href) ? inbox.open(loaded, location.href) : [])
+
+function refuse(sentence: string): void {
+  byId('refusals').replaceChildren(element('p', { class: 'notice' }, sentence))
+}
+
+listen(
+  {
+    offer: (offers) => {
+      byId('refusals').replaceChildren()
+      outbox.offer(offers)
+    },
+    refuse,
+    openLink: (text) => {
+      if (!URL.canParse(text) || !hasLink(text) || new URL(text).pathname !== location.pathname) return false
+      location.hash = new URL(text).hash
+      return true
+    },
+  },
+  swim,
+)
+
+byId('skip').addEventListener('click', (event) => {
+  // Following it as a link would replace the fragment, which names what is received.
+  event.preventDefault()
+  byId('work').focus()
+})
+
+addEventListener('beforeunload', (event) => {
+  if (busy.serving) event.preventDefault()
+})
+
+feed.on('status', ({ status }) => statusBar.show(status))
+feed.on('serving', (event) => void outbox.serving(event))
+feed.on('restarted', () => announce('The node was started again; everything stored is still here'))
+
+/** Loads and starts the node; a failure is said, and everything that waits for the node says it too. */
+async function start(): Promise<void> {
+  try {
+    const loaded = await shoal
+    statusBar.say('Starting the node…')
+    const via = openLink(loaded)
+    addEventListener('hashchange', () => openLink(loaded))
+    const started = await startNode(loaded, via)
+    void feed.follow(started)
+    statusBar.follow(started)
+    nodeStarted(started)
+    statusBar.show(await started.status())
+  } catch (error) {
+    statusBar.say('The node could not start')
+    refuse(explain(error))
+    const failed = Promise.reject(error)
+    failed.catch(() => undefined)
+    nodeStarted(failed)
+  }
+}
+
+void outbox.restore().catch(() => undefined)
+void start()

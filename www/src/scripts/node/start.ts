@@ -1,0 +1,45 @@
+/** Loads the package and starts the one node of this page. The first screen is up before either is done. */
+
+import type { ShoalNode } from 'shoal'
+
+/** The npm package, loaded after the first screen. */
+export type Package = typeof import('shoal')
+
+declare global {
+  interface Window {
+    /** The running node, for the console. */
+    shoal?: ShoalNode
+  }
+}
+
+const mark = (state: 'loading' | 'starting' | 'ready' | 'failed') => {
+  document.documentElement.dataset['node'] = state
+}
+
+/** @returns the package; a failed download is reported as the state `failed`. */
+export async function loadPackage(): Promise<Package> {
+  try {
+    const loaded = await import('shoal')
+    mark('starting')
+    return loaded
+  } catch (error) {
+    mark('failed')
+    throw error
+  }
+}
+
+/**
+ * @param via relays that a link names, asked besides this page's own server.
+ * @returns the node, which is also `window.shoal` from then on.
+ */
+export async function startNode(shoal: Package, via: string[]): Promise<ShoalNode> {
+  try {
+    const node = await shoal.createNode(via.length > 0 ? { bootstrap: [location.origin, ...via] } : {})
+    window.shoal = node
+    mark('ready')
+    return node
+  } catch (error) {
+    mark('failed')
+    throw error
+  }
+}

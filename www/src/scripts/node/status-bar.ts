@@ -1,0 +1,131 @@
+/** The foot of the page: how the node stands, and every connection on request. */
+
+import type { ConnectionInfo, NodeStatus, ShoalNode } from 'shoal'
+import { announce } from '../view/announce'
+import { size } from '../view/numbers'
+import { byId, element, svg, write } from '../view/part'
+import { face, shortPeer } from '../view/peer'
+
+/** Milliseconds between two looks at the connections while their list is open, and while it is closed. */
+const lookOpen = 1_000
+const lookClosed = 4_000
+
+/** One sentence on how the node stands with its relays. */
+export function standing(status: NodeStatus): string {
+  if (status.reachable) return 'Ready: other browsers can reach this tab'
+  if (status.relays.some((relay) => relay.state === 'connecting' || relay.state === 'connected')) return 'Connecting to the relay…'
+  if (status.relays.length === 0) return 'No relay is known, so no other browser can be found'
+  return 'The relay does not answer; trying again by itself'
+}
+
+/** What else a person should know, each a sentence. */
+export function remarks(status: NodeStatus): string[] {
+  const away = status.relays.length > 0 && status.relays.every((relay) => relay.state === 'waiting')
+  return [
+    ...(away ? ['The relay cannot be reached right now. What already runs directly goes on, and this page connects by itself when it is back.'] : []),
+    ...status.limitations,
+  ]
+}
+
+/** One row of the list. */
+function row(connection: ConnectionInfo): HTMLElement {
+  const path = connection.transport === 'websocket' ? 'relay' : connection.path === 'direct' ? 'direct' : 'through the relay'
+  const facts = [
+    `${size(connection.bytesReceived)} in`,
+    `${size(connection.bytesSent)} out`,
+    ...(connection.roundTripTime === undefined ? [] : [`${Math.round(connection.roundTripTime)} ms`]),
+  ]
+  return element(
+    'li',
+    { class: 'connection', 'data-path': connection.path, 'data-transport': connection.transport },
+    connection.transport === 'websocket' ? svg('svg', { viewBox: '0 0 32 40', class: 'face', 'aria-hidden': 'true' }, svg('use', { href: '#buoy' })) : face(connection.peer),
+    element('span', { class: 'connection-peer', title: connection.peer }, shortPeer(connection.peer)),
+    element('span', { class: 'connection-path' }, path),
+    element('span', { class: 'connection-transport' }, connection.transport),
+    element('span', { class: 'connection-facts' }, facts.join(' · ')),
+  )
+}
+
+/** Keeps the foot of the page true. */
+export class StatusBar {
+  private node: ShoalNode | undefined
+  private readonly list = byId('connections')
+  private readonly toggle = byId<HTMLButtonElement>('connections-toggle')
+  private timer: ReturnType<typeof setTimeout> | undefined
+  private status: NodeStatus | undefined
+  private peers = 0
+
+  constructor() {
+    this.toggle.addEventListener('click', () => this.open(this.list.hidden !== false))
+    this.list.addEventListener('keydown', (event) => {
+      if (event.key !== 'Escape') return
+      this.open(false)
+      this.toggle.focus()
+    })
+    this.showConnections([])
+  }
+
+  /** Says one sentence while there is no status to show. */
+  say(sentence: string): void {
+    write(byId('node-words'), sentence)
+  }
+
+  /** From now on the node itself is shown. */
+  follow(node: ShoalNode): void {
+    this.node = node
+    byId('me').replaceChildren(face(node.peerId))
+    byId('me').title = `This browser: ${node.peerId}`
+    void this.look()
+  }
+
+  /** Shows a status. */
+  show(status: NodeStatus): void {
+    if (this.status !== undefined && this.status.reachable !== status.reachable) announce(standing(status))
+    this.status = status
+    this.say(standing(status))
+    byId('node-status').dataset['reachable'] = String(status.reachable)
+    const said = remarks(status)
+    byId('notices').replaceChildren(...(said.length > 0 ? [element('div', { class: 'notice' }, ...said.map((sentence) => element('p', {}, sentence)))] : []))
+    this.numbers()
+  }
+
+  /** Shows the open connections. */
+  showConnections(connections: ConnectionInfo[]): void {
+    this.peers = new Set(connections.filter((one) => one.transport !== 'websocket').map((one) => one.peer)).size
+    this.numbers()
+    if (this.list.hidden) return
+    const rows = [...connections].sort((a, b) => b.bytesReceived + b.bytesSent - a.bytesReceived - a.bytesSent).map(row)
+    this.list.replaceChildren(
+      rows.length > 0 ? element('ul', {}, ...rows) : element('p', { class: 'hint' }, 'No connection yet.'),
+    )
+  }
+
+  private numbers(): void {
+    const storage = this.status?.storage
+    const texts = [
+      this.peers === 1 ? '1 browser' : `${this.peers} browsers`,
+      ...(storage?.usage === undefined ? [] : [`${size(storage.usage)} stored`]),
+      ...(storage?.kind === 'memory' ? ['nothing kept after closing'] : []),
+    ]
+    write(byId('node-numbers'), this.node ? texts.join(' · ') : '')
+  }
+
+  private open(open: boolean): void {
+    this.list.hidden = !open
+    this.toggle.setAttribute('aria-expanded', String(open))
+    if (open && this.node === undefined) this.showConnections([])
+    void this.look()
+  }
+
+  private async look(): Promise<void> {
+    clearTimeout(this.timer)
+    if (this.node === undefined) return
+    try {
+      this.showConnections(await this.node.connections())
+    } catch {
+      // The node has stopped or restarts; its events say which.
+    }
+    clearTimeout(this.timer)
+    this.timer = setTimeout(() => void this.look(), this.list.hidden ? lookClosed : lookOpen)
+  }
+}

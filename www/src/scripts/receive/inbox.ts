@@ -1,0 +1,78 @@
+/** The links that were opened in this tab: one card for each content, the newest first. */
+
+import type { ShoalNode } from 'shoal'
+import { explain } from '../node/problems'
+import type { Package } from '../node/start'
+import { clone, element, part, write } from '../view/part'
+import { announce } from '../view/announce'
+import { safeName } from './kind'
+import { Reception } from './reception'
+
+/** Cards kept at once; the oldest goes when one more link is opened. Each may hold a content of 256 MB. */
+const most = 8
+
+/** Everything received in this tab. */
+export class Inbox {
+  private readonly receptions = new Map<string, Reception>()
+  private readonly percents = new Map<string, number>()
+
+  /** @param activity called when bytes start or stop arriving */
+  constructor(
+    private readonly place: HTMLElement,
+    private readonly node: Promise<ShoalNode>,
+    private readonly activity: (busy: boolean) => void,
+  ) {}
+
+  /** Opens the link in the page's URL, if there is one. @returns relays that it names */
+  open(shoal: Package, url: string): string[] {
+    let link
+    try {
+      link = shoal.parseLink(url)
+    } catch (error) {
+      this.malformed(error)
+      return []
+    }
+    const { cid } = link
+    this.place.querySelector('.malformed')?.remove()
+    const known = this.receptions.get(cid)
+    const reception = known ?? this.add({ cid, name: safeName(link.name), from: link.from })
+    this.place.prepend(reception.card.root)
+    if (known) announce('This is already on this page')
+    if (!known || !known.lively) void reception.run()
+    reception.card.root.scrollIntoView({ block: 'nearest' })
+    return link.via
+  }
+
+  private add(wanted: { cid: string; name: string; from: string[] }): Reception {
+    const reception = new Reception(wanted, this.node, (state) => {
+      if (state.phase === 'fetching' && state.total) this.percents.set(wanted.cid, Math.floor((100 * state.bytes) / state.total))
+      else this.percents.delete(wanted.cid)
+      const [percent] = this.percents.values()
+      document.title = percent === undefined ? 'Shoal' : `${percent}% · Shoal`
+      this.activity(this.percents.size > 0)
+    })
+    this.receptions.set(wanted.cid, reception)
+    const [oldest] = this.receptions
+    if (this.receptions.size > most && oldest) {
+      oldest[1].cancel()
+      oldest[1].card.root.remove()
+      this.receptions.delete(oldest[0])
+    }
+    return reception
+  }
+
+  /** A link that cannot be read: says which field, and what to do. */
+  private malformed(error: unknown): void {
+    this.place.querySelector('.malformed')?.remove()
+    const card = clone('receive-card-template')
+    card.classList.add('malformed')
+    card.dataset['phase'] = 'failed'
+    write(part(card, 'name'), 'This link cannot be read')
+    for (const name of ['course', 'phase', 'progress-block', 'cancel', 'size']) part(card, name).hidden = true
+    part(card, 'thumb').append(element('span', { class: 'thumb-mark' }, '?'))
+    const problem = part(card, 'problem')
+    problem.hidden = false
+    this.place.prepend(card)
+    write(problem, explain(error))
+  }
+}

@@ -1,0 +1,113 @@
+/** Everything shared from this browser: publishes what comes in, lists it newest first, and draws who reads it. */
+
+import type { NodeEvent, ShoalNode } from 'shoal'
+import type { Package } from '../node/start'
+import { collect } from '../receive/collect'
+import { part } from '../view/part'
+import type { Offer } from './intake'
+import { publish } from './publication'
+import { type Reader, ShareCard } from './share-card'
+import { remember, type Shared, sharedList } from './shared-list'
+
+type Serving = Extract<NodeEvent, { type: 'serving' }>
+
+/** Remembered items whose content is looked for after a reload; the rest is listed without a look. */
+const looked = 20
+
+/** Milliseconds after which a content that is not found here counts as gone. */
+const lookTime = 10_000
+
+/** Items shared from here. */
+export class Outbox {
+  private readonly cards = new Map<string, ShareCard>()
+  private readonly readers = new Map<string, Map<string, Reader>>()
+  private queue: Promise<void> = Promise.resolve()
+
+  /** @param far this page's URL for other devices, if it needs another one @param activity called when someone begins or ends reading */
+  constructor(
+    private readonly place: HTMLElement,
+    private readonly shoal: Promise<Package>,
+    private readonly node: Promise<ShoalNode>,
+    private readonly far: Promise<string | undefined>,
+    private readonly activity: (busy: boolean) => void,
+  ) {}
+
+  /** Shares several things, one after the other. */
+  offer(offers: Offer[]): void {
+    for (const offer of offers) this.queue = this.queue.then(() => this.share(offer))
+  }
+
+  /** Lists what was shared before the page was loaded. */
+  async restore(): Promise<void> {
+    const list = sharedList()
+    for (const item of [...list].reverse()) {
+      if (this.cards.has(item.cid)) continue
+      const card = new ShareCard(item, () => undefined)
+      this.list(item.cid, card)
+      card.fold()
+      void this.link(item, card)
+    }
+    const node = await this.node
+    for (const item of list.slice(0, looked)) await this.look(node, item)
+  }
+
+  /** Takes note of a reader. */
+  async serving({ peer, cid, bytes, path, state }: Serving): Promise<void> {
+    const of = this.readers.get(cid) ?? new Map<string, Reader>()
+    this.readers.set(cid, of)
+    of.set(peer, { peer, bytes, path, state })
+    this.activity([...this.readers.values()].some((readers) => [...readers.values()].some((reader) => reader.state === 'active')))
+    this.cards.get(cid)?.audience([...of.values()], (await this.node).peerId)
+  }
+
+  private async share(offer: Offer): Promise<void> {
+    const { card, done } = await publish(offer, this.node, (cancelled) => cancelled.root.remove())
+    this.place.prepend(card.root)
+    card.root.scrollIntoView({ block: 'nearest' })
+    const item = await done
+    if (item === undefined) return
+    remember(item)
+    await this.link(item, card)
+    this.list(item.cid, card)
+    if (!document.activeElement?.matches('textarea')) part(card.root, 'copy').focus({ preventScroll: true })
+    card.root.scrollIntoView({ block: 'nearest' })
+  }
+
+  /** Puts a card in front, in place of an older one of the same content; the others fold. */
+  private list(cid: string, card: ShareCard): void {
+    for (const [other, shown] of this.cards) {
+      if (other === cid) shown.root.remove()
+      else shown.fold()
+    }
+    this.cards.delete(cid)
+    this.cards.set(cid, card)
+    this.place.prepend(card.root)
+    card.open(true)
+  }
+
+  private async link(item: Shared, card: ShareCard): Promise<void> {
+    const [shoal, node, far] = await Promise.all([this.shoal, this.node, this.far])
+    const parts = { cid: item.cid, name: item.name, from: [node.peerId] }
+    const here = location.href.replace(/#.*$/s, '')
+    card.shared(shoal.createLink(here, parts), far === undefined ? undefined : shoal.createLink(far, parts))
+    const of = this.readers.get(item.cid)
+    if (of) card.audience([...of.values()], node.peerId)
+  }
+
+  /** Whether a remembered content is still here, and its thumbnail. */
+  private async look(node: ShoalNode, item: Shared): Promise<void> {
+    const card = this.cards.get(item.cid)
+    if (card === undefined) return
+    try {
+      const signal = AbortSignal.timeout(lookTime)
+      const { size, local } = await node.statContent(item.cid, { signal })
+      if (local < size) throw new Error('incomplete')
+      if (!item.picture) return
+      const { blob } = await collect(node.readContent(item.cid, { signal }))
+      if (blob) card.thumbnail(URL.createObjectURL(blob))
+    } catch {
+      card.problem('This is no longer in this browser’s storage. Share it again to make the link work.')
+    }
+  }
+}
+

@@ -1,0 +1,87 @@
+/**
+ * The drawn connection: sender on the left, receiver on the right, the relay's buoy above the line between them.
+ *
+ * ```text
+ *            buoy                     relayed: the dashed arc through the buoy carries the fish
+ *         .-'    '-.
+ *  fish ------------------ fish       direct: the straight line is lit, the buoy goes dim
+ * ```
+ */
+
+import { element, svg, write } from './part'
+import { face, shortPeer } from './peer'
+
+/** What the drawing shows. */
+export type CourseState = 'idle' | 'seeking' | 'relayed' | 'direct' | 'waiting' | 'done'
+
+/** One end of the course. */
+export interface End {
+  /** PeerId, once known. */
+  peer: string | undefined
+  /** Words under the face; the short PeerId where there are none. */
+  label?: string
+}
+
+const direct = 'M4 74H316'
+const relayed = 'M4 74C78 74 96 26 160 26S242 74 316 74'
+
+const words: Record<CourseState, string> = {
+  idle: 'not connected',
+  seeking: 'looking for a way',
+  relayed: 'connected through the relay',
+  direct: 'connected directly',
+  waiting: 'the sender is away',
+  done: 'all here',
+}
+
+/** Three fish on the way along one line. */
+function travellers(line: string, name: string): SVGElement {
+  const fish = [0, 1, 2].map((index) =>
+    svg('g', { class: 'traveller', style: `offset-path:path("${line}");--turn:${index}` }, svg('path', { d: 'M-8-3.2-4.5-.7C-2.6-2.7-.1-3.6 2.5-3.5 5-3.4 7.1-1.7 8 0c-.9 1.7-3 3.4-5.5 3.5C-.1 3.6-2.6 2.7-4.5.7L-8 3.2C-7.1 1.2-7.1-1.2-8-3.2z' })),
+  )
+  return svg('g', { class: `travellers ${name}` }, ...fish)
+}
+
+/** A live drawing of one connection. */
+export class Course {
+  /** The drawing, to be put into a card. */
+  readonly root: HTMLElement
+  private readonly ends: [HTMLElement, HTMLElement]
+  private readonly picture: SVGElement
+  private shown = ''
+
+  constructor(sender: End, receiver: End) {
+    this.picture = svg(
+      'svg',
+      { viewBox: '0 0 320 96', class: 'course-lines', role: 'img' },
+      svg('path', { d: relayed, class: 'line line-relayed' }),
+      svg('path', { d: direct, class: 'line line-direct' }),
+      travellers(relayed, 'on-relayed'),
+      travellers(direct, 'on-direct'),
+      svg('use', { href: '#buoy', x: 146, y: 2, width: 28, height: 35, class: 'course-buoy' }),
+    )
+    this.ends = [element('div', { class: 'end' }), element('div', { class: 'end' })]
+    this.root = element('div', { class: 'course' }, this.ends[0], this.picture as unknown as Node, this.ends[1])
+    this.show('idle', sender, receiver)
+  }
+
+  /** Draws the state; cheap when nothing changed. */
+  show(state: CourseState, sender: End, receiver: End): void {
+    const key = JSON.stringify([state, sender, receiver])
+    if (key === this.shown) return
+    this.shown = key
+    this.root.dataset['state'] = state
+    this.picture.setAttribute('aria-label', words[state])
+    this.end(this.ends[0], sender)
+    this.end(this.ends[1], receiver)
+  }
+
+  private end(place: HTMLElement, end: End): void {
+    if (place.dataset['peer'] !== String(end.peer)) {
+      place.dataset['peer'] = String(end.peer)
+      place.replaceChildren(face(end.peer), element('span', { class: 'end-label' }))
+    }
+    const label = place.lastElementChild
+    if (label instanceof HTMLElement) write(label, end.label ?? (end.peer === undefined ? '?' : shortPeer(end.peer)))
+  }
+}
