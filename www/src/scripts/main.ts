@@ -75,14 +75,15 @@ feed.on('status', ({ status }) => statusBar.show(status))
 feed.on('serving', (event) => void outbox.serving(event))
 feed.on('restarted', () => announce('The node was started again; everything stored is still here'))
 
+const starting = { loading: 'Loading the node…', starting: 'Starting the node…', joining: 'Joining the node of another tab…' }
+
 /** Loads and starts the node; a failure is said, and everything that waits for the node says it too. */
 async function start(): Promise<void> {
   try {
     const loaded = await shoal
-    statusBar.say('Starting the node…')
     const via = openLink(loaded)
     addEventListener('hashchange', () => openLink(loaded))
-    const started = await startNode(loaded, via)
+    const started = await startNode(loaded, via, ({ phase }) => statusBar.say(starting[phase]))
     void feed.follow(started)
     statusBar.follow(started)
     nodeStarted(started)

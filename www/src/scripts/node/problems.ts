@@ -8,6 +8,7 @@ const sentences: Record<ShoalErrorName, string> = {
   InvalidPeer: 'This link does not name its sender correctly. Ask for the link again and copy the whole of it.',
   InvalidLink: 'This link is not complete. Ask for it again and copy the whole of it.',
   InvalidRange: 'A part was asked for that this file does not have.',
+  InvalidSource: 'This cannot be shared: it is not a file or a text.',
   Unsupported: 'This browser cannot do that. A current Chrome, Edge, Firefox or Safari can.',
   NotFound: 'Nobody who is connected has this. Ask the sender to open their Shoal tab, then try again.',
   PeerUnreachable: 'The other browser could not be reached. Ask whether its Shoal tab is still open, then try again.',

@@ -1,6 +1,6 @@
 /** Loads the package and starts the one node of this page. The first screen is up before either is done. */
 
-import type { ShoalNode } from 'shoal'
+import type { ShoalNode, StartProgress } from 'shoal'
 
 /** The npm package, loaded after the first screen. */
 export type Package = typeof import('shoal')
@@ -30,11 +30,12 @@ export async function loadPackage(): Promise<Package> {
 
 /**
  * @param via relays that a link names, asked besides this page's own server.
+ * @param onProgress told at each step of the start
  * @returns the node, which is also `window.shoal` from then on.
  */
-export async function startNode(shoal: Package, via: string[]): Promise<ShoalNode> {
+export async function startNode(shoal: Package, via: string[], onProgress: (progress: StartProgress) => void): Promise<ShoalNode> {
   try {
-    const node = await shoal.createNode(via.length > 0 ? { bootstrap: [location.origin, ...via] } : {})
+    const node = await shoal.createNode(via.length > 0 ? { bootstrap: [location.origin, ...via] } : {}, { onProgress })
     window.shoal = node
     mark('ready')
     return node

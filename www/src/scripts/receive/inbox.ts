@@ -35,12 +35,12 @@ export class Inbox {
     const { cid } = link
     this.place.querySelector('.malformed')?.remove()
     const known = this.receptions.get(cid)
-    const reception = known ?? this.add({ cid, name: safeName(link.name), from: link.from })
+    const reception = known ?? this.add({ cid, name: safeName(link.name), from: link.from === undefined ? [] : [link.from] })
     this.place.prepend(reception.card.root)
     if (known) announce('This is already on this page')
     if (!known || !known.lively) void reception.run()
     reception.card.root.scrollIntoView({ block: 'nearest' })
-    return link.via
+    return link.via ?? []
   }
 
   private add(wanted: { cid: string; name: string; from: string[] }): Reception {

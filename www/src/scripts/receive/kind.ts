@@ -90,10 +90,16 @@ export function iconByName(name: string): Kind['icon'] {
 }
 
 /** Characters that have no place in a file name, and those that turn the direction of text to disguise an ending. */
-const unsafe = /[\u0000-\u001f\u007f\u200e\u200f\u202a-\u202e\u2066-\u2069/\\:*?"<>|]/g
+const unsafe = /[\p{Cc}\u200e\u200f\u2028-\u202e\u2066-\u2069/\\:*?"<>|]/gu
+
+/** The longest file name of common file systems, less some room for a browser's own ` (1)`. In bytes of UTF-8. */
+const longestName = 240
 
 /** A name that can be shown and saved under. */
 export function safeName(name: string | undefined): string {
-  const cleaned = (name ?? '').replace(unsafe, '_').replace(/^[.\s]+|[.\s]+$/g, '').slice(0, 200)
-  return cleaned === '' ? 'file' : cleaned
+  const cleaned = (name ?? '').toWellFormed().replace(unsafe, '_').replace(/^[.\s]+|[.\s]+$/g, '')
+  const ending = /\.[a-z0-9]{1,10}$/i.exec(cleaned)?.[0] ?? ''
+  let stem = cleaned.slice(0, cleaned.length - ending.length)
+  while (new TextEncoder().encode(stem + ending).length > longestName) stem = [...stem].slice(0, -1).join('')
+  return stem + ending || 'file'
 }

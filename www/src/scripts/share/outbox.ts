@@ -87,7 +87,7 @@ export class Outbox {
 
   private async link(item: Shared, card: ShareCard): Promise<void> {
     const [shoal, node, far] = await Promise.all([this.shoal, this.node, this.far])
-    const parts = { cid: item.cid, name: item.name, from: [node.peerId] }
+    const parts = { cid: item.cid, name: item.name, from: node.peerId }
     const here = location.href.replace(/#.*$/s, '')
     card.shared(shoal.createLink(here, parts), far === undefined ? undefined : shoal.createLink(far, parts))
     const of = this.readers.get(item.cid)
