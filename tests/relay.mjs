@@ -6,12 +6,12 @@ import { freePort, startRelay } from '../crates/web/build/relay.mjs'
 
 /**
  * Starts a relay on a free port. `restart()` brings it back at the same port with the same identity.
- * @param {{ webRoot?: string, args?: string[] }} [options]
+ * @param {{ webRoot?: string, host?: string, args?: string[] }} [options] As of `startRelay`. Listens at loopback only, unless told otherwise.
  */
 export async function createRelay(options = {}) {
   const port = await freePort()
   const dataDirectory = await mkdtemp(join(tmpdir(), 'shoal-relay-'))
-  const begin = () => startRelay({ ...options, port, host: '127.0.0.1', dataDirectory, quiet: true })
+  const begin = () => startRelay({ host: '127.0.0.1', ...options, port, dataDirectory, quiet: true })
   let relay = await begin()
   return {
     port,

@@ -2,7 +2,7 @@
 //
 //   npm test                              all stages
 //   npm test -- --only browser            one stage (its name, as printed); several times for several
-//   npm test -- --only browser transfer   of the browser suites, those whose file name contains the word
+//   npm test -- --only browser transfer   of its suites, those whose file name contains the word
 //   npm run test:long                     also what takes long: cargo-deny, and the property tests with more cases
 import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
@@ -25,7 +25,7 @@ const WASM_CRATES = ['shoal-webrtc', 'shoal-node', 'shoal-web']
 const WASM_TESTED = ['shoal-webrtc', 'shoal-node']
 /** Cases of each property test in a long run; the default of proptest is 256. */
 const LONG_CASES = '100000'
-/** Milliseconds for one browser suite before its file counts as failed. */
+/** Milliseconds for one suite before its file counts as failed. */
 const SUITE_LIMIT = 600_000
 
 const { values, positionals: words } = parseArgs({
@@ -52,7 +52,8 @@ const STAGES = {
     for (const sentence of over) console.error(sentence)
     return { passed: over.length === 0 ? 1 : 0, failed: over.length }
   },
-  browser: browserSuites,
+  interop: () => suites('interop'),
+  browser: () => suites('browser'),
   ...(values.long ? { deny: cargoDeny } : {}),
 }
 
@@ -143,10 +144,10 @@ function nodeCounts(output) {
   return { passed: number('pass'), failed: number('fail') + number('cancelled') + number('skipped') + number('todo') }
 }
 
-/** tests/browser/*.test.mjs, one after the other: each measures a machine that it has for itself. */
-async function browserSuites() {
+/** The *.test.mjs of a directory of tests/, one after the other: each has the machine for itself. */
+async function suites(kind) {
   await buildAll()
-  const directory = join(root, 'tests', 'browser')
+  const directory = join(root, 'tests', kind)
   const names = (await readdir(directory)).filter((name) => name.endsWith('.test.mjs') && (words.length === 0 || words.some((word) => name.includes(word)))).sort()
   const total = { passed: 0, failed: 0 }
   for (const name of names) {

@@ -1,0 +1,151 @@
+// What goes wrong is said in plain words, and goes on by itself where it can.
+import assert from 'node:assert/strict'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { byTestId, nodeReady, openApp, publishRandom, reachable, textOf, until } from '../app.mjs'
+import { createProfile, launch } from '../browsers.mjs'
+import { createRelay } from '../relay.mjs'
+
+const CID = 'bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e'
+const SENTENCE_WITHIN = 20_000
+
+let relay
+let browser
+before(async () => {
+  relay = await createRelay()
+  browser = await launch('chromium')
+})
+after(async () => {
+  await browser?.close()
+  await relay?.stop()
+})
+
+test('the relay is down: the page says so, and connects when it is back', async (t) => {
+  const page = await openApp(browser, relay.url)
+  t.after(() => page.close())
+  await reachable(page)
+  const connected = await textOf(page, 'node-status')
+  await relay.kill()
+  await until(async () => !(await status(page)).reachable, 30_000, async () => `the page believes to be reachable: ${JSON.stringify(await status(page))}`)
+  const { relays } = await status(page)
+  assert.ok(relays.some(({ problem }) => problem), `a sentence says what is wrong: ${JSON.stringify(relays)}`)
+  await until(async () => (await textOf(page, 'node-status')) !== connected, SENTENCE_WITHIN, 'the page still says that all is well')
+  assert.match(await textOf(page, 'node-status'), /relay|offline|reach|connect/i)
+  await relay.restart()
+  await reachable(page, 60_000)
+  await until(async () => (await textOf(page, 'node-status')) === connected, SENTENCE_WITHIN, async () => `the page still says: ${await textOf(page, 'node-status')}`)
+})
+
+for (const [what, fragment, said] of [
+  ['a CID that is none', '#hello?name=a.txt', /cid/i],
+  ['a CID cut short', `#${CID.slice(0, -4)}?name=a.txt`, /cid/i],
+  ['a sender that is none', `#${CID}?from=somebody`, /from/i],
+  ['an address that is none', `#${CID}?via=http%3A%2F%2Fexample.org`, /via/i],
+  ['a field that nobody knows', `#${CID}?colour=red`, /colour/i],
+]) {
+  test(`a link with ${what}: the page names it`, async (t) => {
+    const page = await openApp(browser, `${relay.url}/${fragment}`)
+    t.after(() => page.close())
+    await page.waitForSelector(byTestId('receive-error'), { visible: true, timeout: SENTENCE_WITHIN })
+    assert.match(await textOf(page, 'receive-error'), said)
+  })
+}
+
+test('arguments that are wrong: errors that name the field and the remedy', async (t) => {
+  const page = await openApp(browser, relay.url)
+  t.after(() => page.close())
+  const failure = (call) => page.evaluate(`(${call})().then(() => undefined, ({ name, message }) => ({ name, message }))`)
+  for (const [call, name, said] of [
+    [`() => window.shoal.fetchContent('hello')`, 'InvalidCid', /CID/],
+    [`() => window.shoal.fetchContent('Qm')`, 'InvalidCid', /CID/],
+    [`() => window.shoal.fetchContent('${CID}', { offset: -1 })`, 'InvalidRange', /offset/],
+    [`() => window.shoal.fetchContent('${CID}', { from: ['nobody'] })`, 'InvalidPeer', /PeerId|12D3Koo/],
+    [`() => window.shoal.connect('nobody')`, 'InvalidPeer', /PeerId|12D3Koo/],
+    [`() => window.shoal.publishContent('x', { profile: 'huge' })`, 'InvalidConfig', /profile/],
+  ]) {
+    const error = await failure(call)
+    assert.equal(error?.name, name, `${call}: ${JSON.stringify(error)}`)
+    assert.match(error.message, said, call)
+  }
+})
+
+test('no WebRTC in this browser: one plain sentence', async (t) => {
+  const page = await openApp(browser, relay.url, { prepare: remove('RTCPeerConnection') })
+  t.after(() => page.close())
+  const { limitations } = await status(page)
+  assert.ok(limitations.some((sentence) => /WebRTC/.test(sentence)), limitations.join('\n'))
+  await says(page, /WebRTC/)
+})
+
+test('workers are blocked: said, and the node runs all the same', async (t) => {
+  const page = await openApp(browser, relay.url, {
+    prepare: (page) =>
+      page.evaluateOnNewDocument(() => {
+        window.Worker = class {
+          constructor() {
+            throw new DOMException('blocked', 'SecurityError')
+          }
+        }
+      }),
+  })
+  t.after(() => page.close())
+  await says(page, /worker/i)
+  const cid = await page.evaluate(() => window.shoal.publishContent('still here'))
+  assert.equal(await page.evaluate(async (cid) => new TextDecoder().decode(await window.shoal.fetchContent(cid)), cid), 'still here')
+})
+
+test('storage is refused: said, and the node runs in memory', async (t) => {
+  const profile = await createProfile()
+  await mkdir(join(profile.path, 'Default'), { recursive: true })
+  // "Block all cookies", which in Chromium means all storage.
+  await writeFile(join(profile.path, 'Default', 'Preferences'), JSON.stringify({ profile: { default_content_setting_values: { cookies: 2 } } }))
+  const refusing = await launch('chromium', { profile })
+  t.after(async () => {
+    await refusing.close()
+    await profile.remove()
+  })
+  const page = await openApp(refusing, relay.url)
+  const { storage, limitations } = await status(page)
+  assert.equal(storage.kind, 'memory')
+  assert.ok(limitations.some((sentence) => /stor/i.test(sentence)), limitations.join('\n'))
+  await says(page, /stor/i)
+})
+
+test('the disk is full: the write fails and says how much is free, what was acknowledged stays', async (t) => {
+  const page = await openApp(browser, relay.url)
+  t.after(() => page.close())
+  const { cid, sha256 } = await publishRandom(page, 2_000_000)
+  const session = await page.createCDPSession()
+  const origin = new URL(relay.url).origin
+  const { usage } = await page.evaluate(() => navigator.storage.estimate())
+  await session.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: usage + 6_000_000 })
+  const error = await page.evaluate(async () => {
+    const bytes = new Uint8Array(40_000_000)
+    for (let start = 0; start < bytes.length; start += 65_536) crypto.getRandomValues(bytes.subarray(start, start + 65_536))
+    return window.shoal.publishContent(bytes).then(() => undefined, ({ name, message }) => ({ name, message }))
+  })
+  assert.equal(error?.name, 'StorageFull', JSON.stringify(error))
+  assert.match(error.message, /\d.*(bytes|[kKM]i?B)/, 'it says how much is free')
+
+  // Closed and opened again: only what is really on the disk is left.
+  await page.reload()
+  await nodeReady(page)
+  const stays = await page.evaluate(async (cid) => {
+    const digest = await crypto.subtle.digest('SHA-256', await window.shoal.fetchContent(cid))
+    return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('')
+  }, cid)
+  assert.equal(stays, sha256)
+  await session.send('Storage.overrideQuotaForOrigin', { origin })
+  await page.evaluate(() => window.shoal.publishContent('room again'))
+})
+
+const status = (page) => page.evaluate(() => window.shoal.status())
+
+/** Takes a global away before the page's own scripts run. */
+const remove = (name) => (page) => page.evaluateOnNewDocument((name) => Reflect.deleteProperty(window, name), name)
+
+/** Waits until the page shows this to a person. */
+function says(page, sentence) {
+  return until(async () => sentence.test(await page.evaluate(() => document.body.innerText)), SENTENCE_WITHIN, async () => `the page does not say it: ${await page.evaluate(() => document.body.innerText)}`)
+}

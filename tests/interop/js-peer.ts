@@ -1,0 +1,95 @@
+// A js-libp2p peer in a page: the other implementation, as its authors publish it. Bundled by tests/pages.mjs; driven through `window.peer`.
+import { noise } from '@chainsafe/libp2p-noise'
+import { yamux } from '@chainsafe/libp2p-yamux'
+import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
+import { identify } from '@libp2p/identify'
+import { webRTC } from '@libp2p/webrtc'
+import { webSockets } from '@libp2p/websockets'
+import { multiaddr } from '@multiformats/multiaddr'
+import { createLibp2p, type Libp2p } from 'libp2p'
+
+/** https://github.com/libp2p/specs/blob/master/perf/perf.md: 8 bytes say how many are wanted; what follows is thrown away; then as many come back. */
+const PERF = '/perf/1.0.0'
+const PIECE = 64 * 1024
+const WITHIN = 120_000
+
+class Peer {
+  readonly #node: Libp2p
+
+  constructor(node: Libp2p) {
+    this.#node = node
+  }
+
+  get peerId(): string {
+    return this.#node.peerId.toString()
+  }
+
+  /** Our addresses, once the relay holds a reservation for us. */
+  async addresses(): Promise<string[]> {
+    const signal = AbortSignal.timeout(30_000)
+    for (;;) {
+      const all = this.#node.getMultiaddrs().map(String)
+      if (all.some((address) => address.includes('/p2p-circuit') && address.includes('/webrtc'))) return all
+      if (signal.aborted) throw new Error(`no reservation at the relay; own addresses: ${all.join(', ') || 'none'}`)
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+  }
+
+  /** Dials an address, and nothing else. */
+  async dial(address: string): Promise<void> {
+    await this.#node.dial(multiaddr(address), { signal: AbortSignal.timeout(30_000) })
+  }
+
+  /** Connections to a peer. */
+  connections(peer: string): { address: string; direction: string; limited: boolean }[] {
+    return this.#node
+      .getConnections()
+      .filter(({ remotePeer }) => remotePeer.toString() === peer)
+      .map(({ remoteAddr, direction, limits }) => ({ address: remoteAddr.toString(), direction, limited: limits !== undefined }))
+  }
+
+  /** Sends and receives over one stream on the WebRTC connection to a peer. @returns bytes received and milliseconds taken */
+  async transfer(peer: string, upload: number, download: number): Promise<{ received: number; time: number }> {
+    const connection = this.#node.getConnections().find(({ remotePeer, remoteAddr }) => remotePeer.toString() === peer && remoteAddr.toString().includes('/webrtc'))
+    if (!connection) throw new Error(`no WebRTC connection to ${peer}`)
+    const signal = AbortSignal.timeout(WITHIN)
+    const began = performance.now()
+    const stream = await connection.newStream(PERF, { signal })
+    const wanted = new Uint8Array(8)
+    new DataView(wanted.buffer).setBigUint64(0, BigInt(download))
+    let received = 0
+    const reading = (async () => {
+      for await (const piece of stream) received += piece.byteLength
+    })()
+    let sendable = stream.send(wanted)
+    for (let sent = 0; sent < upload; sent += PIECE) {
+      if (!sendable) await stream.onDrain({ signal })
+      sendable = stream.send(new Uint8Array(Math.min(PIECE, upload - sent)))
+    }
+    await stream.close({ signal })
+    await reading
+    return { received, time: performance.now() - began }
+  }
+}
+
+/** Starts a peer that is reachable through the relay. */
+async function start(relay: string): Promise<Peer> {
+  const node = await createLibp2p({
+    addresses: { listen: [`${relay}/p2p-circuit`, '/webrtc'] },
+    transports: [webSockets(), webRTC(), circuitRelayTransport()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    // Its default refuses every address of this machine.
+    connectionGater: { denyDialMultiaddr: () => false },
+    services: { identify: identify() },
+  })
+  return new Peer(node)
+}
+
+declare global {
+  interface Window {
+    startPeer: typeof start
+    peer: Peer
+  }
+}
+window.startPeer = start
