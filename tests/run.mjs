@@ -41,6 +41,7 @@ const STAGES = {
     check('cargo', ['clippy', '--locked', '--release', '--target', recipe.toolchain.target, ...packages(WASM_CRATES), '--all-targets', '--', '-D', 'warnings']),
   floors: () => check(process.execPath, [join(root, 'tests', 'floors.mjs')]),
   native: () => counted('cargo', ['test', '--locked', '--release', '--workspace'], cargoCounts, values.long ? { PROPTEST_CASES: LONG_CASES } : {}),
+  typescript,
   wasm: () => counted(process.execPath, [join(root, 'tests', 'wasm.mjs'), ...WASM_TESTED], wasmCounts),
   build: async () => {
     await buildAll()
@@ -142,6 +143,14 @@ function wasmCounts(output) {
 function nodeCounts(output) {
   const number = (name) => Number(new RegExp(`^ℹ ${name} (\\d+)$`, 'm').exec(output)?.[1] ?? 0)
   return { passed: number('pass'), failed: number('fail') + number('cancelled') + number('skipped') + number('todo') }
+}
+
+/** The package's TypeScript: its types hold, and its own tests, which need no browser, pass. */
+async function typescript() {
+  const directory = join(root, 'crates', 'web')
+  await run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', directory])
+  const counts = await counted(process.execPath, ['--test', '--test-reporter=spec', join(directory, 'ts', 'test', '*.test.mjs')], nodeCounts)
+  return { ...counts, passed: counts.passed + 1 }
 }
 
 /** The *.test.mjs of a directory of tests/, one after the other: each has the machine for itself. */
