@@ -1,4 +1,5 @@
 //! Files get the CIDs that other implementations give them: IPIP-499's own, and those of Helia's importer.
+#![allow(clippy::unwrap_used)] // helpers of tests panic like tests
 
 use std::collections::BTreeMap;
 
@@ -124,13 +125,15 @@ fn quarter_round(words: &mut Words, [a, b, c, d]: [usize; 4]) {
 }
 
 fn add(words: &mut Words, to: usize, from: usize) {
-    for lane in 0..LANES {
-        words[to][lane] = words[to][lane].wrapping_add(words[from][lane]);
+    let from = words[from];
+    for (to, from) in words[to].iter_mut().zip(from) {
+        *to = to.wrapping_add(from);
     }
 }
 
 fn xor_rotate(words: &mut Words, to: usize, from: usize, bits: u32) {
-    for lane in 0..LANES {
-        words[to][lane] = (words[to][lane] ^ words[from][lane]).rotate_left(bits);
+    let from = words[from];
+    for (to, from) in words[to].iter_mut().zip(from) {
+        *to = (*to ^ from).rotate_left(bits);
     }
 }

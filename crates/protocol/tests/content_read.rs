@@ -1,4 +1,5 @@
 //! Reading gives a file's bytes back, whole or any range of them, whoever wrote it and however often blocks repeat.
+#![allow(clippy::unwrap_used)] // helpers of tests panic like tests
 
 mod content_support;
 
@@ -97,7 +98,7 @@ fn empty_parts_are_not_looked_into() {
 fn what_is_no_file_is_refused() {
     let mut blocks = Blocks::new();
     let note = put(&mut blocks, Codec::Raw, b"note".to_vec());
-    let folder = put(&mut blocks, Codec::DagPb, directory(&[note.clone()]));
+    let folder = put(&mut blocks, Codec::DagPb, directory(std::slice::from_ref(&note)));
     let album = put(&mut blocks, Codec::DagPb, file_node(b"", &[(folder.clone(), 4)]));
     let lie = put(&mut blocks, Codec::DagPb, file_node(b"", &[(note.clone(), 5)]));
     let mut deep = inline(Codec::Raw, b"x");

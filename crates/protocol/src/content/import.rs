@@ -187,3 +187,59 @@ fn node_above(children: Vec<Child>) -> (Child, Block) {
     let cid = cid::of(Codec::DagPb, &data);
     (Child { cid: cid.clone(), size, total: below + data.len() as u64 }, Block { cid, data })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The layout as boxo's builder describes it, top down: the least depth that has room, filled from the left, all
+    /// leaves at that depth.
+    fn reference(leaves: &[Child], width: usize) -> Child {
+        let mut depth = 0;
+        while width.pow(depth) < leaves.len() {
+            depth += 1;
+        }
+        fill(leaves, width, depth)
+    }
+
+    fn fill(leaves: &[Child], width: usize, depth: u32) -> Child {
+        if depth == 0 {
+            let Child { cid, size, total } = &leaves[0];
+            return Child { cid: cid.clone(), size: *size, total: *total };
+        }
+        node_above(leaves.chunks(width.pow(depth - 1)).map(|below| fill(below, width, depth - 1)).collect()).0
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn nodes_are_balanced(width in 2..6_usize, count in 1..200_usize) {
+            let leaves: Vec<_> = (0..count as u64)
+                .map(|leaf| Child { cid: cid::of(Codec::Raw, &leaf.to_be_bytes()), size: leaf % 3, total: leaf % 3 })
+                .collect();
+            let mut importer = Importer::with_width(width);
+            let mut nodes = Vec::new();
+            for leaf in &leaves {
+                nodes.extend(importer.push_leaf(leaf.cid.clone(), leaf.size));
+                prop_assert!(importer.levels.iter().all(|level| level.len() < width));
+            }
+            let finished = importer.finish();
+            nodes.extend(finished.nodes);
+
+            let expected = reference(&leaves, width);
+            prop_assert_eq!(&finished.root, &expected.cid);
+            prop_assert_eq!(finished.size, expected.size);
+            prop_assert!(count == 1 || nodes.last().is_some_and(|node| node.cid == finished.root));
+        }
+    }
+
+    #[test]
+    fn a_file_without_leaves_is_the_empty_block() {
+        let finished = Importer::new(Profile::default()).finish();
+        assert_eq!(finished.root.to_string(), "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku");
+        assert_eq!((finished.size, finished.nodes.len()), (0, 0));
+    }
+}

@@ -34,8 +34,9 @@ impl Fields {
     fn number(&mut self) -> Result<u64, Malformed> {
         let (number, rest) = decode::u64(&self.rest).map_err(|_| Malformed)?;
         let length = self.rest.len() - rest.len();
-        drop(self.rest.split_to(length));
-        Ok(number)
+        let digits = self.rest.split_to(length);
+        // unsigned-varint silently drops what of a tenth byte does not fit into 64 bits.
+        if digits.get(9).is_some_and(|tenth| *tenth > 1) { Err(Malformed) } else { Ok(number) }
     }
 
     fn bytes(&mut self, length: u64) -> Result<Bytes, Malformed> {

@@ -1,4 +1,5 @@
 //! Files and other DAGs for the content tests: described as trees, stored as blocks.
+#![allow(clippy::unwrap_used)] // helpers of tests panic like tests
 #![allow(dead_code)] // every test file uses its own part
 
 use std::collections::BTreeMap;
