@@ -45,8 +45,8 @@ export function freePort(host = '127.0.0.1') {
 export async function startRelay({ port, dataDirectory, host = '0.0.0.0', webRoot = site, args = [], quiet = false }) {
   const child = start(relayServer, ['--listen', `${host}:${port}`, '--web-root', webRoot, '--data-dir', dataDirectory, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    // Our own line names the URL.
-    env: { RUST_LOG: process.env.RUST_LOG ?? 'warn' },
+    // Its own "ready" is left out: the line that names the URL is ours.
+    env: { SHOAL_LOG: process.env.SHOAL_LOG ?? 'warn,libp2p_kad=error' },
   })
   let output = ''
   const keep = (text) => (output = (output + text).slice(-KEEP))
