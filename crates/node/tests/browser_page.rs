@@ -1,0 +1,8 @@
+//! Store, identity and hashing in a real page.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![cfg(target_arch = "wasm32")]
+
+mod browser;
+mod conformance;
+
+wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_browser);
