@@ -70,3 +70,9 @@ pub const SESSION_FIRST_FRAME_PAYLOAD: u64 = 16 * 1024;
 pub const SESSION_ANNOUNCED: u64 = 1 << 40;
 /// Bytes of a HELLO frame: today's fields take under 60; the rest is room for later ones, which are ignored here.
 pub const SESSION_HELLO_FRAME: u64 = 1024;
+
+// ---- exchange ---------------------------------------------------------------------------------------------------
+
+/// Longest request, in bytes: kind, the longest CID, scope with a range, two counts come to under 190. A longer one is
+/// refused before it is read on.
+pub const EXCHANGE_REQUEST: usize = 256;
