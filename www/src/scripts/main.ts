@@ -97,5 +97,5 @@ async function start(): Promise<void> {
   }
 }
 
-void outbox.restore().catch(() => undefined)
+void outbox.restore(!hasLink(location.href)).catch(() => undefined)
 void start()

@@ -21,7 +21,7 @@ const sentences: Record<ShoalErrorName, string> = {
 }
 
 /** Errors whose own message says more than our sentence: it names the field or the number. */
-const detailed = new Set<string>(['InvalidConfig', 'InvalidCid', 'InvalidPeer', 'InvalidLink', 'StorageFull', 'TooLarge', 'Unsupported', 'Internal'])
+const detailed = new Set<string>(['InvalidConfig', 'InvalidCid', 'InvalidPeer', 'InvalidLink', 'InvalidSource', 'StorageFull', 'TooLarge', 'Unsupported', 'Internal'])
 
 /** What a person should read when `error` happened. */
 export function explain(error: unknown): string {

@@ -35,7 +35,7 @@ export async function loadPackage(): Promise<Package> {
  */
 export async function startNode(shoal: Package, via: string[], onProgress: (progress: StartProgress) => void): Promise<ShoalNode> {
   try {
-    const node = await shoal.createNode(via.length > 0 ? { bootstrap: [location.origin, ...via] } : {}, { onProgress })
+    const node = await create(shoal, via, onProgress)
     window.shoal = node
     mark('ready')
     return node
@@ -43,4 +43,16 @@ export async function startNode(shoal: Package, via: string[], onProgress: (prog
     mark('failed')
     throw error
   }
+}
+
+/** A link comes from anywhere: relays in it that the node does not accept are left out, they must not keep it from starting. */
+async function create(shoal: Package, via: string[], onProgress: (progress: StartProgress) => void): Promise<ShoalNode> {
+  if (via.length > 0) {
+    try {
+      return await shoal.createNode({ bootstrap: [location.origin, ...via] }, { onProgress })
+    } catch (error) {
+      if (!(error instanceof shoal.ShoalError) || error.name !== 'InvalidConfig') throw error
+    }
+  }
+  return shoal.createNode({}, { onProgress })
 }

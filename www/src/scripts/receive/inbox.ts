@@ -54,8 +54,7 @@ export class Inbox {
     this.receptions.set(wanted.cid, reception)
     const [oldest] = this.receptions
     if (this.receptions.size > most && oldest) {
-      oldest[1].cancel()
-      oldest[1].card.root.remove()
+      oldest[1].dispose()
       this.receptions.delete(oldest[0])
     }
     return reception

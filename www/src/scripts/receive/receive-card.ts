@@ -59,7 +59,7 @@ const courseOf: Record<ReceiveState['phase'], CourseState> = {
   waiting: 'waiting',
   done: 'done',
   cancelled: 'idle',
-  failed: 'waiting',
+  failed: 'idle',
 }
 
 /** The phase in plain words. */
@@ -118,7 +118,7 @@ export class ReceiveCard {
     const line = phase === 'fetching' && state.path === 'relayed' ? 'relayed' : courseOf[phase]
     this.course.show(
       line,
-      { peer: state.peer, ...(state.peer === undefined ? { label: 'sender' } : {}) },
+      { peer: state.peer, away: phase === 'waiting', ...(state.peer === undefined ? { label: 'sender' } : {}) },
       { peer: state.me, label: 'you' },
     )
     const words = part(this.root, 'phase')

@@ -79,14 +79,22 @@ export class Reception {
     if (this.state.phase === 'starting') this.update({ ...this.state, phase: 'cancelled' })
   }
 
+  /** Stops it and lets go of what it holds. */
+  dispose(): void {
+    this.cancel()
+    this.card.root.remove()
+    if (this.url !== undefined) URL.revokeObjectURL(this.url)
+  }
+
   private progress(progress: FetchProgress): void {
-    if (progress.phase === 'done') return
-    if (progress.phase !== this.state.phase) this.speed.reset()
+    // `done` comes before the last bytes have been read from the stream: the card says so when they have.
+    const phase = progress.phase === 'done' ? this.state.phase : progress.phase
+    if (phase !== this.state.phase) this.speed.reset()
     const speed = this.speed.add(performance.now(), progress.bytes)
     const { speed: _, ...rest } = this.state
     this.update({
       ...rest,
-      phase: progress.phase,
+      phase,
       bytes: progress.bytes,
       ...(progress.total === undefined ? {} : { total: progress.total }),
       ...(progress.peer === undefined ? {} : { peer: progress.peer }),

@@ -1,6 +1,7 @@
 /** Everything shared from this browser: publishes what comes in, lists it newest first, and draws who reads it. */
 
 import type { NodeEvent, ShoalNode } from 'shoal'
+import { explain } from '../node/problems'
 import type { Package } from '../node/start'
 import { collect } from '../receive/collect'
 import { part } from '../view/part'
@@ -13,6 +14,10 @@ type Serving = Extract<NodeEvent, { type: 'serving' }>
 
 /** Remembered items whose content is looked for after a reload; the rest is listed without a look. */
 const looked = 20
+
+/** Readers remembered of one item, and items whose readers are remembered; then the one not heard of for longest is forgotten. */
+const mostReaders = 32
+const mostItems = 256
 
 /** Milliseconds after which a content that is not found here counts as gone. */
 const lookTime = 10_000
@@ -37,16 +42,17 @@ export class Outbox {
     for (const offer of offers) this.queue = this.queue.then(() => this.share(offer))
   }
 
-  /** Lists what was shared before the page was loaded. */
-  async restore(): Promise<void> {
+  /** Lists what was shared before the page was loaded. @param open whether the newest is shown with its link */
+  async restore(open: boolean): Promise<void> {
     const list = sharedList()
     for (const item of [...list].reverse()) {
       if (this.cards.has(item.cid)) continue
       const card = new ShareCard(item, () => undefined)
       this.list(item.cid, card)
       card.fold()
-      void this.link(item, card)
+      this.link(item, card).catch((error: unknown) => card.problem(explain(error)))
     }
+    if (open && list[0]) this.cards.get(list[0].cid)?.open(true)
     const node = await this.node
     for (const item of list.slice(0, looked)) await this.look(node, item)
   }
@@ -55,7 +61,10 @@ export class Outbox {
   async serving({ peer, cid, bytes, path, state }: Serving): Promise<void> {
     const of = this.readers.get(cid) ?? new Map<string, Reader>()
     this.readers.set(cid, of)
+    of.delete(peer)
     of.set(peer, { peer, bytes, path, state })
+    dropOldest(of, mostReaders)
+    dropOldest(this.readers, mostItems)
     this.activity([...this.readers.values()].some((readers) => [...readers.values()].some((reader) => reader.state === 'active')))
     this.cards.get(cid)?.audience([...of.values()], (await this.node).peerId)
   }
@@ -67,9 +76,13 @@ export class Outbox {
     const item = await done
     if (item === undefined) return
     remember(item)
-    await this.link(item, card)
     this.list(item.cid, card)
-    if (!document.activeElement?.matches('textarea')) part(card.root, 'copy').focus({ preventScroll: true })
+    try {
+      await this.link(item, card)
+      if (!document.activeElement?.matches('textarea')) part(card.root, 'copy').focus({ preventScroll: true })
+    } catch (error) {
+      card.problem(explain(error))
+    }
     card.root.scrollIntoView({ block: 'nearest' })
   }
 
@@ -111,3 +124,10 @@ export class Outbox {
   }
 }
 
+/** Keeps a map to its newest entries. */
+function dropOldest<Key, Value>(map: Map<Key, Value>, most: number): void {
+  for (const key of map.keys()) {
+    if (map.size <= most) return
+    map.delete(key)
+  }
+}

@@ -32,6 +32,7 @@ export class ShareCard {
   private readonly progress = new Progress(part(this.root, 'progress'))
   private readonly courses = new Map<string, { row: HTMLElement; course: Course }>()
   private link = ''
+  private opened = true
 
   constructor(private readonly item: Item, cancel: () => void) {
     write(part(this.root, 'name'), item.name)
@@ -41,13 +42,18 @@ export class ShareCard {
     const link = part<HTMLInputElement>(this.root, 'link')
     link.addEventListener('focus', () => link.select())
     copyButton(part<HTMLButtonElement>(this.root, 'copy'), () => this.link, link)
-    part(this.root, 'toggle').addEventListener('click', () => this.open(part(this.root, 'handout').hidden !== false))
+    const send = part(this.root, 'send')
+    // Phones have their own way to pass a link on; it rejects when the person changes their mind.
+    send.hidden = !('share' in navigator)
+    send.addEventListener('click', () => void navigator.share({ title: item.name, url: this.link }).catch(() => undefined))
+    part(this.root, 'toggle').addEventListener('click', () => this.open(!this.opened))
   }
 
-  /** Shows a small picture in place of the icon. */
+  /** Shows a small picture in place of the icon. @param url an object URL, which is revoked once it is drawn */
   thumbnail(url: string): void {
     const picture = element('img', { src: url, alt: '' })
     picture.addEventListener('load', () => part(this.root, 'thumb').replaceChildren(picture))
+    for (const over of ['load', 'error']) picture.addEventListener(over, () => URL.revokeObjectURL(url))
   }
 
   /** Shows how far the preparation is. @param speed bytes per second */
@@ -66,6 +72,7 @@ export class ShareCard {
     part(this.root, 'publishing').hidden = true
     part<HTMLInputElement>(this.root, 'link').value = link
     part(this.root, 'qr').replaceChildren(qrCode(far ?? link))
+    this.open(this.opened)
     if (far === undefined) return
     const copy = element('button', { type: 'button', class: 'button quiet' }, 'Copy that link')
     copyButton(copy, () => far)
@@ -77,7 +84,8 @@ export class ShareCard {
 
   /** Folds the link and the code away, or shows them. */
   open(open: boolean): void {
-    part(this.root, 'handout').hidden = !open
+    this.opened = open
+    part(this.root, 'handout').hidden = !open || this.link === ''
     part(this.root, 'toggle').setAttribute('aria-expanded', String(open))
     write(part(this.root, 'toggle'), open ? 'Hide' : 'Link')
   }
@@ -106,7 +114,7 @@ export class ShareCard {
     }
     for (const reader of shown) {
       const known = this.courses.get(reader.peer) ?? this.addReader(reader.peer)
-      known.course.show(reader.state === 'active' ? reader.path : reader.state === 'done' ? 'done' : 'waiting', { peer: me, label: 'you' }, { peer: reader.peer })
+      known.course.show(reader.state === 'active' ? reader.path : reader.state === 'done' ? 'done' : 'waiting', { peer: me, label: 'you' }, { peer: reader.peer, away: reader.state === 'ended' })
       const words = known.row.lastElementChild
       if (words instanceof HTMLElement) write(words, this.readerWords(reader))
     }

@@ -20,6 +20,8 @@ export interface End {
   peer: string | undefined
   /** Words under the face; the short PeerId where there are none. */
   label?: string
+  /** Its tab is closed or out of reach. */
+  away?: boolean
 }
 
 const direct = 'M4 74H316'
@@ -30,7 +32,7 @@ const words: Record<CourseState, string> = {
   seeking: 'looking for a way',
   relayed: 'connected through the relay',
   direct: 'connected directly',
-  waiting: 'the sender is away',
+  waiting: 'one side is away',
   done: 'all here',
 }
 
@@ -61,7 +63,7 @@ export class Course {
       svg('use', { href: '#buoy', x: 146, y: 2, width: 28, height: 35, class: 'course-buoy' }),
     )
     this.ends = [element('div', { class: 'end' }), element('div', { class: 'end' })]
-    this.root = element('div', { class: 'course' }, this.ends[0], this.picture as unknown as Node, this.ends[1])
+    this.root = element('div', { class: 'course' }, this.ends[0], this.picture, this.ends[1])
     this.show('idle', sender, receiver)
   }
 
@@ -77,6 +79,7 @@ export class Course {
   }
 
   private end(place: HTMLElement, end: End): void {
+    place.classList.toggle('away', end.away === true)
     if (place.dataset['peer'] !== String(end.peer)) {
       place.dataset['peer'] = String(end.peer)
       place.replaceChildren(face(end.peer), element('span', { class: 'end-label' }))
