@@ -24,11 +24,12 @@ pub const LINKS_PER_NODE: usize = 8_192;
 
 /// Deepest DAG, counted in links from its root: 64. A balanced file of 2^64 bytes has depth 9, and nobody nests
 /// directories that far. With [`LINKS_PER_NODE`] it bounds what a walk holds: 64 · 8,192 links of 64 bytes, 32 MiB in
-/// the worst case that an attacker can build, under 200 KiB for a real file. A deeper DAG is refused.
+/// the worst case that an attacker can build (twice that for a range), under 200 KiB for a real file. A deeper DAG is
+/// refused.
 pub const DAG_DEPTH: usize = 64;
 
-/// Most distinct blocks of one walk: 2^18, a file of 256 GiB in our default profile and 64 GiB in Kubo's, past what a
-/// page may store. It bounds the set of blocks already passed to about 25 MiB. A larger DAG is refused.
+/// Most distinct blocks of one walk: 2^18, a file of almost 256 GiB in our default profile and 64 GiB in Kubo's, past what
+/// a page may store. It bounds the set of blocks already passed to 25 MiB (measured). A larger DAG is refused.
 pub const WALK_BLOCKS: usize = 1 << 18;
 
 // ---- identity ---------------------------------------------------------------------------------------------------

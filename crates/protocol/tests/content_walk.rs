@@ -10,7 +10,7 @@ use content_support::{Blocks, any_tree, directory, file_node, inline, node_of, n
 use proptest::prelude::*;
 use shoal_protocol::content::unixfs::{self, Data, Kind};
 use shoal_protocol::content::walk::{Scope, Walk, WalkError};
-use shoal_protocol::content::{Cid, Codec, ShapeError, dag_pb};
+use shoal_protocol::content::{Cid, Codec, ShapeError, cid, dag_pb};
 use shoal_protocol::limits::{BLOCK_BYTES, DAG_DEPTH, LINKS_PER_NODE, WALK_BLOCKS};
 
 /// Walks to the end with all bytes, as one who stores does, and names what passed.
@@ -48,6 +48,11 @@ fn reference(cid: &Cid, at: Option<Range<u64>>, range: &Range<u64>, blocks: &Blo
         reference(&link.cid, Some(start..start + size), range, blocks, passed);
         start += size;
     }
+}
+
+/// Sizes of which some contradict, some agree and some overflow.
+fn declared_size() -> impl Strategy<Value = u64> {
+    prop_oneof![4 => 0..4_u64, 1 => Just(u64::MAX), 1 => Just(u64::MAX - 1), 1 => Just(1 << 63)]
 }
 
 proptest! {
@@ -102,6 +107,27 @@ proptest! {
             other.pass(if other.needs_data() { data } else { None }).unwrap();
         }
         prop_assert_eq!(other.current(), None);
+    }
+
+    /// Blocks that link to each other at will, in circles too, and declare any sizes. No hash allows most of it.
+    #[test]
+    fn any_links_end_in_an_error_or_an_end(
+        nodes in prop::collection::vec((prop::collection::vec((0..6_usize, declared_size()), 0..4), any::<bool>()), 6),
+        offset in declared_size(),
+        length in declared_size(),
+    ) {
+        let names: Vec<_> = (0..6_u8).map(|number| cid::from_digest(Codec::DagPb, [number; 32])).collect();
+        let blocks: Blocks = names.iter().cloned().zip(nodes.iter().map(|(links, file)| {
+            let parts: Vec<_> = links.iter().map(|(to, size)| (names[*to].clone(), *size)).collect();
+            let entries: Vec<_> = parts.iter().map(|(to, _)| to.clone()).collect();
+            Bytes::from(if *file { file_node(&[7], &parts) } else { directory(&entries) })
+        })).collect();
+        for scope in [Scope::Block, Scope::Dag, Scope::Range { offset, length }] {
+            if let Ok((walk, passed)) = walk(&names[0], scope, &blocks) {
+                prop_assert!(passed.len() <= names.len());
+                prop_assert!(walk.file_size().is_none_or(|size| walk.bytes_passed() <= size || scope == Scope::Dag));
+            }
+        }
     }
 
     /// Bytes that do not belong to their names, as no hash ever lets through: errors, but no panic and no endless walk.
@@ -271,7 +297,7 @@ fn contradictions_are_refused() {
     let message = |block_sizes: &[u64], file_size| {
         Some(Data { kind: Kind::File, data: None, file_size: Some(file_size), block_sizes: block_sizes.to_vec() })
     };
-    let cid = |(codec, data): &(Codec, Vec<u8>)| shoal_protocol::content::cid::of(*codec, data);
+    let cid = |(codec, data): &(Codec, Vec<u8>)| cid::of(*codec, data);
     let note = leaf(b"note");
     let album = node(b"", &[(cid(&note), 4)]);
     let folder = (Codec::DagPb, directory(&[cid(&note)]));

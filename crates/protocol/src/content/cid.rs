@@ -15,9 +15,9 @@ use std::str::FromStr;
 use bytes::Bytes;
 use multibase::Base;
 use sha2::{Digest as _, Sha256};
-use unsigned_varint::{decode, encode};
 
 use crate::limits::{CID_BYTES, CID_TEXT, IDENTITY_BYTES};
+use crate::varint;
 
 /// The name of a block, in version 1.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,14 +84,15 @@ pub fn decode_bytes(bytes: &[u8]) -> Result<Cid, CidError> {
         let digest = digest.try_into().map_err(|_| CidError::Digest { length: digest.len() })?;
         return Ok(from_digest(Codec::DagPb, digest));
     }
-    let (version, rest) = varint(bytes)?;
+    let mut digest = bytes;
+    let version = number(&mut digest)?;
     if version != 1 {
         return Err(CidError::Version { version });
     }
-    let (code, rest) = varint(rest)?;
+    let code = number(&mut digest)?;
     let codec = Codec::from_code(code).ok_or(CidError::Codec { code })?;
-    let (hash, rest) = varint(rest)?;
-    let (length, digest) = varint(rest)?;
+    let hash = number(&mut digest)?;
+    let length = number(&mut digest)?;
     if length != digest.len() as u64 {
         return Err(CidError::Digest { length: digest.len() });
     }
@@ -137,7 +138,7 @@ impl Cid {
         };
         let mut bytes = Vec::with_capacity(5 + digest.len());
         for number in [1, self.codec.code(), code, digest.len() as u64] {
-            bytes.extend_from_slice(encode::u64(number, &mut encode::u64_buffer()));
+            varint::put(number, &mut bytes);
         }
         bytes.extend_from_slice(digest);
         bytes
@@ -220,8 +221,8 @@ pub enum CidError {
     },
 }
 
-fn varint(bytes: &[u8]) -> Result<(u64, &[u8]), CidError> {
-    decode::u64(bytes).map_err(|_| CidError::Truncated)
+fn number(bytes: &mut &[u8]) -> Result<u64, CidError> {
+    varint::take(bytes).map_err(|_| CidError::Truncated)
 }
 
 /// Multihash number of sha2-256.
