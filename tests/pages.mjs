@@ -5,13 +5,16 @@ import { join } from 'node:path'
 import { packageFiles, root } from '../crates/web/build/paths.mjs'
 
 /**
- * A directory to serve, with an `index.html` that runs one script. The npm package lies beside it in `shoal/`.
+ * A directory to serve, with an `index.html` that runs one script.
  * @param {{ script?: string, entry?: string }} options `script`: a module's text. `entry`: a TypeScript file under tests/ to bundle.
  */
 export async function createPages({ script, entry }) {
   const path = await mkdtemp(join(tmpdir(), 'shoal-pages-'))
-  await cp(packageFiles, join(path, 'shoal'), { recursive: true })
-  await writeFile(join(path, 'index.html'), '<!doctype html><meta charset="utf-8"><title>Shoal test</title><script type="module" src="./script.js"></script>')
+  // The empty icon spares the consoles a complaint about a missing one.
+  await writeFile(
+    join(path, 'index.html'),
+    '<!doctype html><meta charset="utf-8"><title>Shoal test</title><link rel="icon" href="data:,"><script type="module" src="./script.js"></script>',
+  )
   if (entry) await bundle(join(root, 'tests', entry), join(path, 'script.js'))
   else await writeFile(join(path, 'script.js'), script)
   return { path, remove: () => rm(path, { recursive: true, force: true }) }
@@ -22,5 +25,9 @@ async function bundle(from, to) {
   await build({ entryPoints: [from], outfile: to, bundle: true, format: 'esm', platform: 'browser', target: 'es2023', logLevel: 'warning', define: { global: 'globalThis' } })
 }
 
-/** The script of a page whose console has the package: `window.shoalPackage.createNode()`. */
-export const PACKAGE_SCRIPT = `window.shoalPackage = await import('./shoal/index.js')`
+/** A page whose console has the npm package: `window.shoalPackage.createNode()`. */
+export async function packagePages() {
+  const pages = await createPages({ script: `window.shoalPackage = await import('./shoal/index.js')` })
+  await cp(packageFiles, join(pages.path, 'shoal'), { recursive: true })
+  return pages
+}

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { launch } from '../browsers.mjs'
 import { openApp, peerId, reachable } from '../app.mjs'
-import { createPages, PACKAGE_SCRIPT } from '../pages.mjs'
+import { packagePages } from '../pages.mjs'
 import { createRelay } from '../relay.mjs'
 
 const DIALS = process.env.SHOAL_LONG ? 1_000 : 200
@@ -13,7 +13,7 @@ const DIRECT_WITHIN = 10_000
 let relay
 let pages
 before(async () => {
-  pages = await createPages({ script: PACKAGE_SCRIPT })
+  pages = await packagePages()
   relay = await createRelay({ webRoot: pages.path })
 })
 after(async () => {

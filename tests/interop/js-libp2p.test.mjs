@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { connections, openApp, peerId, reachable, until } from '../app.mjs'
 import { launch } from '../browsers.mjs'
-import { createPages, PACKAGE_SCRIPT } from '../pages.mjs'
+import { createPages, packagePages } from '../pages.mjs'
 import { createRelay } from '../relay.mjs'
 
 const SIZE = 10_000_000
@@ -13,7 +13,7 @@ let ourPages
 let theirPages
 let theirRelay
 before(async () => {
-  ourPages = await createPages({ script: PACKAGE_SCRIPT })
+  ourPages = await packagePages()
   theirPages = await createPages({ entry: 'interop/js-peer.ts' })
   relay = await createRelay({ webRoot: ourPages.path })
   // Only serves their page: both peers meet at the first one.

@@ -6,6 +6,7 @@ import { identify } from '@libp2p/identify'
 import { webRTC } from '@libp2p/webrtc'
 import { webSockets } from '@libp2p/websockets'
 import { multiaddr } from '@multiformats/multiaddr'
+import type { Stream } from '@libp2p/interface'
 import { createLibp2p, type Libp2p } from 'libp2p'
 
 /** https://github.com/libp2p/specs/blob/master/perf/perf.md: 8 bytes say how many are wanted; what follows is thrown away; then as many come back. */
@@ -48,8 +49,8 @@ class Peer {
       .map(({ remoteAddr, direction, limits }) => ({ address: remoteAddr.toString(), direction, limited: limits !== undefined }))
   }
 
-  /** Sends and receives over one stream on the WebRTC connection to a peer. @returns bytes received and milliseconds taken */
-  async transfer(peer: string, upload: number, download: number): Promise<{ received: number; time: number }> {
+  /** Sends and receives over one stream on the WebRTC connection to a peer. @returns bytes received, and milliseconds to the first of them and to the end */
+  async transfer(peer: string, upload: number, download: number): Promise<{ received: number; firstByte: number | undefined; time: number }> {
     const connection = this.#node.getConnections().find(({ remotePeer, remoteAddr }) => remotePeer.toString() === peer && remoteAddr.toString().includes('/webrtc'))
     if (!connection) throw new Error(`no WebRTC connection to ${peer}`)
     const signal = AbortSignal.timeout(WITHIN)
@@ -58,17 +59,37 @@ class Peer {
     const wanted = new Uint8Array(8)
     new DataView(wanted.buffer).setBigUint64(0, BigInt(download))
     let received = 0
+    let firstByte: number | undefined
     const reading = (async () => {
-      for await (const piece of stream) received += piece.byteLength
+      for await (const piece of stream) {
+        firstByte ??= performance.now() - began
+        received += piece.byteLength
+      }
     })()
-    let sendable = stream.send(wanted)
-    for (let sent = 0; sent < upload; sent += PIECE) {
-      if (!sendable) await stream.onDrain({ signal })
-      sendable = stream.send(new Uint8Array(Math.min(PIECE, upload - sent)))
-    }
+    stream.send(wanted)
+    await send(stream, upload, signal)
     await stream.close({ signal })
     await reading
-    return { received, time: performance.now() - began }
+    return { received, firstByte, time: performance.now() - began }
+  }
+
+  /** Answers others who measure. */
+  servePerf(): Promise<void> {
+    return this.#node.handle(PERF, async (stream) => {
+      const signal = AbortSignal.timeout(WITHIN)
+      const head: number[] = []
+      for await (const piece of stream) for (let index = 0; head.length < 8 && index < piece.byteLength; index += 1) head.push(piece.subarray(index, index + 1)[0] ?? 0)
+      await send(stream, Number(new DataView(Uint8Array.from(head).buffer).getBigUint64(0)), signal)
+      await stream.close({ signal })
+    })
+  }
+}
+
+/** Sends so many bytes, no faster than they leave. */
+async function send(stream: Stream, total: number, signal: AbortSignal): Promise<void> {
+  const piece = new Uint8Array(PIECE)
+  for (let sent = 0; sent < total; sent += PIECE) {
+    if (!stream.send(total - sent < PIECE ? piece.subarray(0, total - sent) : piece)) await stream.onDrain({ signal })
   }
 }
 

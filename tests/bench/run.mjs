@@ -1,0 +1,172 @@
+// `npm run bench`: how fast, as shares of what a bare data channel reaches between the same two browsers in the same run.
+//
+//   npm run bench                 three rounds
+//   npm run bench -- --rounds 5
+//   npm run bench -- --quick      one round, without js-libp2p and Helia
+//
+// Absolute figures drift by a factor of two on a shared machine. So the raw channel is measured before and after each piece of work (A B A B), and only
+// the ratio is compared with the goals. Prints a table; writes tests/results/bench.json with the machine's facts. Exits with 1 when a goal is missed.
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { buildAll } from '../../crates/web/build/all.mjs'
+import { bootstrap } from '../../crates/web/build/bootstrap.mjs'
+import { root } from '../../crates/web/build/paths.mjs'
+import { measure } from '../../crates/web/build/size.mjs'
+import { clock } from '../../crates/web/build/steps.mjs'
+import { ensureBrowsers, launch } from '../browsers.mjs'
+import * as contenders from './contenders.mjs'
+import { machine, processorTime } from './machine.mjs'
+
+const STREAM = 100_000_000
+const FILE = 64_000_000
+const BLOCKS = { count: 1_000, size: 2_000 }
+const DIALS = 20
+/** A first transfer of this many bytes is not counted: code is compiled, windows grow. */
+const WARM_UP = 10_000_000
+
+const { values } = parseArgs({ options: { rounds: { type: 'string', default: '3' }, quick: { type: 'boolean', default: false } } })
+const rounds = values.quick ? 1 : Number(values.rounds)
+if (!Number.isInteger(rounds) || rounds < 1 || rounds > 50) throw new Error(`--rounds ${values.rounds}: give a number from 1 to 50`)
+
+await bootstrap()
+await ensureBrowsers(['chromium'])
+await buildAll()
+
+/** Everything measured, by name; each a list with one value a round. */
+const measured = {}
+const note = (name, value) => {
+  if (value === undefined) return
+  ;(measured[name] ??= []).push(value)
+  console.log(`  ${name}: ${format(value)}`)
+}
+const facts = await machine()
+console.log(`${facts.processor}, ${facts.cores} cores, load ${facts.load.toFixed(1)}, ${facts.browser}`)
+for (let round = 1; round <= rounds; round += 1) {
+  console.log(`\n━━ round ${round} of ${rounds} ━━ (${clock()})`)
+  await workRound()
+}
+const goals = await judge()
+await mkdir(join(root, 'tests', 'results'), { recursive: true })
+await writeFile(join(root, 'tests', 'results', 'bench.json'), `${JSON.stringify({ machine: facts, rounds, goals, measured }, null, 2)}\n`)
+console.log(`\n${goals.map(({ name, value, goal, met }) => `${met ? '✓' : '✗'} ${name.padEnd(58)} ${format(value).padStart(10)}   goal ${goal}`).join('\n')}`)
+process.exit(goals.every(({ met }) => met) ? 0 : 1)
+
+/** Every contender once, each between two measurements of the raw channel. */
+async function workRound() {
+  await besideRaw('shoal, 100 MB', (browsers) => contenders.shoal(browsers, 'memory'), shoalStream)
+  await besideRaw('shoal, 64 MB file', (browsers) => contenders.shoal(browsers, 'indexeddb'), shoalFile)
+  if (values.quick) return
+  await besideRaw('js-libp2p, 100 MB', contenders.jsLibp2p, async (pair, timed) => {
+    await pair.stream(WARM_UP)
+    return timed(() => pair.stream(STREAM))
+  })
+  await besideRaw('helia, 64 MB file', contenders.helia, async (pair, timed) => heliaFile(pair, timed))
+}
+
+/** Does some work between two measurements of the raw channel, in the same two fresh browsers, and notes its share of the mean of both. */
+async function besideRaw(name, open, work) {
+  const browsers = [await launch('chromium'), await launch('chromium')]
+  const processes = browsers.map(({ browser }) => browser.process().pid)
+  const timed = async (action) => {
+    const before = await processorTime(processes)
+    const { bytes, time, firstByte } = await action()
+    const after = await processorTime(processes)
+    return { rate: bytes / 1_000 / time, firstByte, processor: before === undefined ? undefined : ((after - before) * 1_000) / (bytes / 1_000_000) }
+  }
+  const rawOnce = async () => {
+    const pair = await contenders.raw(browsers)
+    try {
+      await pair.stream(WARM_UP)
+      return await timed(() => pair.stream(STREAM))
+    } finally {
+      await pair.close()
+    }
+  }
+  try {
+    const before = await rawOnce()
+    const pair = await open(browsers)
+    let result
+    try {
+      result = await work(pair, timed)
+    } finally {
+      await pair.close()
+    }
+    const after = await rawOnce()
+    const limit = (before.rate + after.rate) / 2
+    note('raw channel (MB/s)', limit)
+    note(`${name} (MB/s)`, result.rate)
+    note(`${name} (share of raw)`, result.rate / limit)
+    note(`${name} (first byte, ms)`, result.firstByte)
+    if (result.processor !== undefined) note(`${name} (processor time, share of raw)`, result.processor / ((before.processor + after.processor) / 2))
+  } finally {
+    for (const browser of browsers) await browser.close()
+  }
+}
+
+async function shoalStream(pair, timed) {
+  await pair.fetch((await pair.publish(WARM_UP)).cid)
+  const { cid } = await pair.publish(STREAM)
+  const result = await timed(() => pair.fetch(cid))
+  note('shoal, longest task of the main thread (ms)', await pair.longestTask())
+  const times = []
+  for (let dial = 0; dial < DIALS; dial += 1) times.push(await pair.dial())
+  note('shoal, relay to direct, warm (ms)', median(times))
+  return result
+}
+
+async function shoalFile(pair, timed) {
+  await pair.fetch((await pair.publish(WARM_UP)).cid)
+  const added = await pair.publish(FILE)
+  note('shoal, adding a 64 MB file (MB/s)', FILE / 1_000 / added.time)
+  const before = await pair.stored()
+  const result = await timed(() => pair.fetch(added.cid))
+  note('shoal, bytes stored per byte fetched', ((await pair.stored()) - before) / FILE)
+  note('shoal, 2 KB blocks (blocks/s)', (BLOCKS.count * 1_000) / (await pair.blocks(BLOCKS.count, BLOCKS.size)))
+  note('shoal, longest task of the main thread (ms)', await pair.longestTask())
+  return result
+}
+
+async function heliaFile(pair, timed) {
+  await pair.fetch((await pair.publish(WARM_UP)).cid)
+  const added = await pair.publish(FILE)
+  note('helia, adding a 64 MB file (MB/s)', FILE / 1_000 / added.time)
+  const before = await pair.stored()
+  const result = await timed(() => pair.fetch(added.cid))
+  note('helia, bytes stored per byte fetched', ((await pair.stored()) - before) / FILE)
+  return result
+}
+
+/** The goals of this stage, and whether they were met: by the median of the rounds. */
+async function judge() {
+  const { rows } = await measure()
+  note('size, wasm and JavaScript (bytes in brotli)', rows.at(-1).brotli)
+  const least = (name, goal) => {
+    const value = median(measured[name])
+    return { name, value, goal: `≥ ${goal}`, met: value >= goal }
+  }
+  const most = (name, goal) => {
+    const value = median(measured[name])
+    return { name, value, goal: `≤ ${goal}`, met: value <= goal }
+  }
+  return [
+    least('shoal, 100 MB (share of raw)', 0.9),
+    least('shoal, 64 MB file (share of raw)', 0.85),
+    most('shoal, 64 MB file (first byte, ms)', 100),
+    most('shoal, bytes stored per byte fetched', 1.05),
+    least('shoal, 2 KB blocks (blocks/s)', 1_000),
+    most('shoal, longest task of the main thread (ms)', 50),
+    most('shoal, relay to direct, warm (ms)', 150),
+    most('size, wasm and JavaScript (bytes in brotli)', 500_000),
+  ]
+}
+
+function median(numbers) {
+  const sorted = [...numbers].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+}
+
+function format(value) {
+  return value >= 1_000 ? Math.round(value).toLocaleString('en') : String(Number(value.toPrecision(3)))
+}
