@@ -1,0 +1,291 @@
+// The page's half of Shoal's WebRTC: owns the RTCPeerConnections, which exist only in a window, for a node that runs elsewhere.
+//
+// The node sends commands over a port, each with the number of a peer connection that the node chose; reports go back.
+// Data channels do not pass through here: each is transferred to the node in the very task that created it, because a browser
+// refuses to transfer one that was ever used.
+//
+//   command                                        reports
+//   { op: 'initiate', id, configuration }          description, candidate…, ready
+//   { op: 'respond', id, configuration, text }     description, candidate…, ready
+//   { op: 'answer', id, text }                     -
+//   { op: 'candidate', id, text }                  -
+//   { op: 'open', id }                             opened (channel) | refused (text)
+//   { op: 'statistics', id, request }              statistics
+//   { op: 'close', id }                            -
+//   whenever it happens                            channel (channel), state (text), closed (text)
+//
+// Every peer connection ends with exactly one `closed` report, unless the node closed it itself.
+
+/** What the other end of a `localPorts()` port looks like; the part of a MessagePort that is used. */
+class LocalPort {
+  onmessage = null
+  #other
+  #closed = false
+
+  connect (other) {
+    this.#other = other
+  }
+
+  // In a microtask: not inside the sender's call, yet before the browser's next task, which could bring a channel's first message.
+  postMessage (message) {
+    const other = this.#other
+    queueMicrotask(() => {
+      if (!other.#closed) other.onmessage?.({ data: message })
+    })
+  }
+
+  close () {
+    this.#closed = true
+    this.onmessage = null
+  }
+}
+
+/** Two connected ports for a node that runs in the page itself: nothing is cloned or transferred. */
+export function localPorts () {
+  const ports = [new LocalPort(), new LocalPort()]
+  ports[0].connect(ports[1])
+  ports[1].connect(ports[0])
+  return ports
+}
+
+/** All peer connections of one node. */
+export class PeerConnections {
+  #port
+  #peers = new Map()
+
+  constructor (port) {
+    this.#port = port
+    port.onmessage = ({ data }) => this.#receive(data)
+  }
+
+  /** How many peer connections are open. */
+  get size () {
+    return this.#peers.size
+  }
+
+  /** Closes every peer connection now, so that the peers notice at once. Call it on `pagehide`: otherwise they notice after half a minute. */
+  closeAll () {
+    for (const peer of [...this.#peers.values()]) peer.end('the page closed its connections')
+  }
+
+  #receive (command) {
+    const { op, id } = command
+    if (op === 'initiate' || op === 'respond') {
+      const peer = new Peer((report, transfer) => this.#post({ ...report, id }, transfer), () => this.#peers.delete(id))
+      this.#peers.set(id, peer)
+      peer.start(command)
+      return
+    }
+    const peer = this.#peers.get(id)
+    if (peer !== undefined) {
+      peer.receive(command)
+    } else if (op === 'statistics') {
+      this.#post({ event: 'statistics', id, request: command.request })
+    }
+  }
+
+  #post (report, transfer = []) {
+    this.#port.postMessage(report, transfer)
+  }
+}
+
+// js-libp2p waits for the channel's close event, to be sure that its number is free on both sides. A peer that never
+// confirms must not hold the connection back.
+const INIT_CLOSE_MILLISECONDS = 1000
+
+// The specification's label of the channel that exists only to make the browser gather candidates.
+const INIT = 'init'
+
+/** One peer connection. */
+class Peer {
+  #post
+  #forget
+  #connection
+  // The channel that makes the initiator's browser gather candidates; closed once it has opened.
+  #init
+  #initiator = false
+  #ready = false
+  #ended = false
+  // Descriptions and candidates are applied one after the other, in the order of the commands.
+  #applied = Promise.resolve()
+
+  constructor (post, forget) {
+    this.#post = post
+    this.#forget = forget
+  }
+
+  start ({ op, configuration, text }) {
+    try {
+      this.#connection = new RTCPeerConnection(configuration)
+      this.#watch()
+      if (op === 'initiate') this.#openInit()
+    } catch (error) {
+      this.end(typeof RTCPeerConnection === 'undefined' ? 'this browser has no WebRTC' : describe(error))
+      return
+    }
+    this.#apply(async () => {
+      const connection = this.#connection
+      if (op === 'respond') await connection.setRemoteDescription({ type: 'offer', sdp: text })
+      const description = op === 'respond' ? await connection.createAnswer() : await connection.createOffer()
+      if (this.#ended) return
+      // Reported before it is applied, so that it holds no candidates and every candidate is reported after it.
+      this.#post({ event: 'description', text: description.sdp })
+      await connection.setLocalDescription(description)
+      this.#watchTransports()
+    })
+  }
+
+  receive ({ op, text, request }) {
+    switch (op) {
+      case 'answer':
+        this.#apply(() => this.#connection.setRemoteDescription({ type: 'answer', sdp: text }).then(() => this.#watchTransports()))
+        break
+      case 'candidate':
+        // A bad candidate is skipped: another may do.
+        this.#apply(() => this.#addCandidate(text).catch(() => {}))
+        break
+      case 'open':
+        this.#open()
+        break
+      case 'statistics':
+        this.#statistics(request)
+        break
+      case 'close':
+        this.end()
+        break
+    }
+  }
+
+  /** Closes the peer connection and lets go of it; tells the node why, unless it asked for it. */
+  end (reason) {
+    if (this.#ended) return
+    this.#ended = true
+    const connection = this.#connection
+    if (connection !== undefined) {
+      connection.onconnectionstatechange = null
+      connection.onicecandidate = null
+      connection.ondatachannel = null
+      if (connection.sctp) {
+        connection.sctp.onstatechange = null
+        if (connection.sctp.transport) connection.sctp.transport.onstatechange = null
+      }
+      if (this.#init !== undefined) this.#init.onopen = this.#init.onclose = null
+      connection.close()
+    }
+    this.#connection = this.#init = undefined
+    this.#forget()
+    if (reason !== undefined) this.#post({ event: 'closed', text: reason })
+  }
+
+  #apply (step) {
+    this.#applied = this.#applied
+      .then(() => this.#ended ? undefined : step())
+      .catch(error => this.end(describe(error)))
+  }
+
+  async #addCandidate (text) {
+    await this.#connection.addIceCandidate(JSON.parse(text))
+  }
+
+  #watch () {
+    const connection = this.#connection
+    connection.onicecandidate = ({ candidate }) => {
+      if (candidate === null || candidate.candidate === '' || connection.connectionState === 'connected') return
+      this.#post({ event: 'candidate', text: JSON.stringify(candidate.toJSON()) })
+    }
+    connection.ondatachannel = ({ channel }) => {
+      // The initiator closes it.
+      if (channel.label === INIT) return
+      this.#hand('channel', channel)
+    }
+    connection.onconnectionstatechange = () => {
+      const state = connection.connectionState
+      if (state === 'failed' || state === 'closed') {
+        this.end(`the connection ${state}`)
+        return
+      }
+      this.#post({ event: 'state', text: state })
+      this.#watchTransports()
+      // An initiator is ready once `init` has closed again.
+      if (state === 'connected' && !this.#initiator) this.#becomeReady()
+    }
+  }
+
+  // A peer that leaves ends its DTLS session at once, long before ICE finds it silent.
+  #watchTransports () {
+    const sctp = this.#connection?.sctp
+    if (!sctp) return
+    const check = () => {
+      if (sctp.state === 'closed' || sctp.transport?.state === 'closed' || sctp.transport?.state === 'failed') {
+        this.end('the peer closed the connection')
+      }
+    }
+    sctp.onstatechange = check
+    if (sctp.transport) sctp.transport.onstatechange = check
+  }
+
+  #openInit () {
+    const init = this.#connection.createDataChannel(INIT)
+    this.#init = init
+    this.#initiator = true
+    init.onopen = () => {
+      init.onclose = () => this.#becomeReady()
+      init.close()
+      setTimeout(() => this.#becomeReady(), INIT_CLOSE_MILLISECONDS)
+    }
+  }
+
+  #becomeReady () {
+    if (this.#ready || this.#ended) return
+    this.#ready = true
+    this.#post({ event: 'ready' })
+  }
+
+  #open () {
+    try {
+      // The specification wants the empty label. Throws when the browser has no channel left: 1,023 in Firefox.
+      this.#hand('opened', this.#connection.createDataChannel(''))
+    } catch (error) {
+      this.#post({ event: 'refused', text: describe(error) })
+    }
+  }
+
+  #hand (event, channel) {
+    try {
+      this.#post({ event, channel }, [channel])
+    } catch (error) {
+      channel.close()
+      this.end(`this browser does not give data channels to workers: ${describe(error)}`)
+    }
+  }
+
+  async #statistics (request) {
+    const report = { event: 'statistics', request }
+    try {
+      Object.assign(report, summarise(await this.#connection.getStats()))
+    } catch {
+      // A connection that has just closed has no statistics.
+    }
+    this.#post(report)
+  }
+}
+
+/** What is worth knowing of RTCStatsReport: the pair of candidates in use. */
+function summarise (statistics) {
+  const all = [...statistics.values()]
+  const selected = all.find(({ type, selectedCandidatePairId }) => type === 'transport' && selectedCandidatePairId)
+  const pair = statistics.get(selected?.selectedCandidatePairId) ??
+    all.find(({ type, selected, nominated, state }) => type === 'candidate-pair' && (selected || (nominated && state === 'succeeded')))
+  if (pair === undefined) return {}
+  return {
+    roundTrip: pair.currentRoundTripTime,
+    sent: pair.bytesSent,
+    received: pair.bytesReceived,
+    localCandidate: statistics.get(pair.localCandidateId)?.candidateType,
+    remoteCandidate: statistics.get(pair.remoteCandidateId)?.candidateType
+  }
+}
+
+function describe (error) {
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+}

@@ -1,0 +1,191 @@
+//! Two peers that dial each other at once get one connection, not two.
+//!
+//! When both are of this implementation and both made an offer, [`prevails`] names the one offer that counts. Who made the other
+//! one gives way: its dial waits for the prevailing connection, which it gets as an inbound one, and then ends as
+//! [`Error::Superseded`]. An offer that has not left yet gives way to any offer of the peer.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    rc::Rc,
+};
+
+use futures::{
+    channel::oneshot,
+    future::{Either, select},
+};
+use libp2p_identity::PeerId;
+
+use super::error::Error;
+use crate::negotiation::prevails;
+
+/// Whether the connection to which an attempt gave way came about.
+type Outcome = oneshot::Receiver<()>;
+
+/// The attempts of this node, outbound and inbound, by peer. Clones are the same.
+#[derive(Clone)]
+pub(super) struct Crossings {
+    local: PeerId,
+    attempts: Rc<RefCell<Attempts>>,
+}
+
+#[derive(Default)]
+struct Attempts {
+    next: u64,
+    outbound: BTreeMap<(PeerId, u64), Outbound>,
+    /// Inbound attempts, each with those that wait for it.
+    inbound: BTreeMap<(PeerId, u64), Vec<oneshot::Sender<()>>>,
+}
+
+struct Outbound {
+    offered: bool,
+    give_way: oneshot::Sender<Outcome>,
+}
+
+impl Crossings {
+    pub(super) fn new(local: PeerId) -> Self {
+        Self {
+            local,
+            attempts: Rc::default(),
+        }
+    }
+
+    /// Runs an outbound attempt, unless it has to give way. `attempt` gets a function to call just before its offer leaves.
+    pub(super) async fn outbound<T, F>(
+        &self,
+        peer: PeerId,
+        attempt: impl FnOnce(Offering) -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        if let Some(outcome) = self.join(peer) {
+            return superseded(outcome).await;
+        }
+        let (give_way, gives_way) = oneshot::channel();
+        let key = self.attempts.borrow_mut().key(peer);
+        let outbound = Outbound {
+            offered: false,
+            give_way,
+        };
+        self.attempts.borrow_mut().outbound.insert(key, outbound);
+        let _guard = Registered {
+            crossings: self.clone(),
+            key,
+        };
+        let offering = Offering {
+            crossings: self.clone(),
+            key,
+        };
+        let attempt = Box::pin(attempt(offering));
+        match select(attempt, gives_way).await {
+            Either::Left((result, _)) => result,
+            Either::Right((Ok(outcome), attempt)) => {
+                drop(attempt);
+                superseded(outcome).await
+            }
+            Either::Right((Err(_), attempt)) => attempt.await,
+        }
+    }
+
+    /// Runs an inbound attempt of a peer of this implementation, whose offer has arrived, unless it has to give way.
+    pub(super) async fn inbound<T>(
+        &self,
+        peer: PeerId,
+        attempt: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let key = self.begin_inbound(peer)?;
+        let _guard = Registered {
+            crossings: self.clone(),
+            key,
+        };
+        let result = attempt.await;
+        let waiting = self.attempts.borrow_mut().inbound.remove(&key);
+        if result.is_ok() {
+            for sender in waiting.into_iter().flatten() {
+                let _ = sender.send(());
+            }
+        }
+        result
+    }
+
+    /// Registers with an inbound attempt of `peer` that is under way.
+    fn join(&self, peer: PeerId) -> Option<Outcome> {
+        let mut attempts = self.attempts.borrow_mut();
+        let (_, waiting) = attempts.inbound.range_mut(all(peer)).next()?;
+        let (sender, outcome) = oneshot::channel();
+        waiting.push(sender);
+        Some(outcome)
+    }
+
+    fn begin_inbound(&self, peer: PeerId) -> Result<(PeerId, u64), Error> {
+        let mut attempts = self.attempts.borrow_mut();
+        let offered = attempts
+            .outbound
+            .range(all(peer))
+            .any(|(_, outbound)| outbound.offered);
+        if offered && prevails(&self.local.to_bytes(), &peer.to_bytes()) {
+            return Err(Error::Superseded);
+        }
+        let crossed: Vec<_> = attempts.outbound.range(all(peer)).map(|(key, _)| *key).collect();
+        let mut waiting = Vec::new();
+        for key in crossed {
+            if let Some(outbound) = attempts.outbound.remove(&key) {
+                let (sender, outcome) = oneshot::channel();
+                if outbound.give_way.send(outcome).is_ok() {
+                    waiting.push(sender);
+                }
+            }
+        }
+        let key = attempts.key(peer);
+        attempts.inbound.insert(key, waiting);
+        Ok(key)
+    }
+}
+
+impl Attempts {
+    fn key(&mut self, peer: PeerId) -> (PeerId, u64) {
+        self.next += 1;
+        (peer, self.next)
+    }
+}
+
+/// Tells that an outbound attempt makes its offer now.
+pub(super) struct Offering {
+    crossings: Crossings,
+    key: (PeerId, u64),
+}
+
+impl Offering {
+    pub(super) fn now(self) {
+        let mut attempts = self.crossings.attempts.borrow_mut();
+        if let Some(outbound) = attempts.outbound.get_mut(&self.key) {
+            outbound.offered = true;
+        }
+    }
+}
+
+/// An attempt in the table; leaves it when it ends, however it ends.
+struct Registered {
+    crossings: Crossings,
+    key: (PeerId, u64),
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        let mut attempts = self.crossings.attempts.borrow_mut();
+        attempts.outbound.remove(&self.key);
+        attempts.inbound.remove(&self.key);
+    }
+}
+
+async fn superseded<T>(outcome: Outcome) -> Result<T, Error> {
+    match outcome.await {
+        Ok(()) => Err(Error::Superseded),
+        Err(oneshot::Canceled) => Err(Error::SupersederFailed),
+    }
+}
+
+fn all(peer: PeerId) -> std::ops::RangeInclusive<(PeerId, u64)> {
+    (peer, 0)..=(peer, u64::MAX)
+}

@@ -1,0 +1,287 @@
+//! The way to the page: commands out, reports in. The protocol stands at the head of `js/peer-connections.js`.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, VecDeque},
+    rc::{Rc, Weak},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use futures::channel::oneshot;
+use js_sys::{Array, Function, Object};
+use libp2p_identity::PeerId;
+use wasm_bindgen::prelude::*;
+use web_sys::{MessagePort, RtcDataChannel};
+
+use super::{
+    config::{Config, set},
+    error::Error,
+    peer::{Peer, PeerState},
+};
+
+#[wasm_bindgen]
+extern "C" {
+    /// A port to a `PeerConnections`: a `MessagePort`, or one of `localPorts()` where everything runs in one page.
+    ///
+    /// Made from either by `into()`; anything else with `postMessage` and `onmessage` would do, too.
+    #[derive(Clone, Debug)]
+    pub type Port;
+
+    #[wasm_bindgen(method, catch, js_name = postMessage)]
+    fn post_message(this: &Port, message: &JsValue, transfer: &Array) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, setter)]
+    fn set_onmessage(this: &Port, handler: Option<&Function>);
+
+    /// What the page sends: a `MessageEvent` or its double.
+    type Delivery;
+
+    #[wasm_bindgen(method, getter)]
+    fn data(this: &Delivery) -> Report;
+
+    /// What the page tells of a peer connection.
+    pub(super) type Report;
+
+    #[wasm_bindgen(method, getter)]
+    fn event(this: &Report) -> String;
+    #[wasm_bindgen(method, getter)]
+    fn id(this: &Report) -> u32;
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn text(this: &Report) -> Option<String>;
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn channel(this: &Report) -> Option<RtcDataChannel>;
+    #[wasm_bindgen(method, getter)]
+    fn request(this: &Report) -> u32;
+    #[wasm_bindgen(method, getter, js_name = roundTrip)]
+    fn round_trip(this: &Report) -> Option<f64>;
+    #[wasm_bindgen(method, getter)]
+    fn sent(this: &Report) -> Option<f64>;
+    #[wasm_bindgen(method, getter)]
+    fn received(this: &Report) -> Option<f64>;
+    #[wasm_bindgen(method, getter, js_name = localCandidate)]
+    fn local_candidate(this: &Report) -> Option<String>;
+    #[wasm_bindgen(method, getter, js_name = remoteCandidate)]
+    fn remote_candidate(this: &Report) -> Option<String>;
+}
+
+impl From<MessagePort> for Port {
+    fn from(port: MessagePort) -> Self {
+        port.unchecked_into()
+    }
+}
+
+/// What the browser knows of the path to a peer. What a browser does not tell is missing.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Statistics {
+    /// The latest round trip.
+    pub round_trip: Option<Duration>,
+    /// Bytes sent on the path in use.
+    pub sent: Option<u64>,
+    /// Bytes received on the path in use.
+    pub received: Option<u64>,
+    /// What kind of address this side uses: `host`, `srflx`, `prflx`, or `relay` for a TURN server.
+    pub local_candidate: Option<String>,
+    /// What kind of address the peer uses.
+    pub remote_candidate: Option<String>,
+}
+
+impl Statistics {
+    fn of(report: &Report) -> Self {
+        // JavaScript's numbers, which are never negative here; `as` saturates.
+        let bytes = |value: f64| value as u64;
+        Self {
+            round_trip: report
+                .round_trip()
+                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+            sent: report.sent().map(bytes),
+            received: report.received().map(bytes),
+            local_candidate: report.local_candidate(),
+            remote_candidate: report.remote_candidate(),
+        }
+    }
+}
+
+/// A connection's path was interrupted, or works again.
+pub(super) struct PathChange {
+    pub(super) peer: PeerId,
+    pub(super) interrupted: bool,
+}
+
+/// The peer connections of this node, seen from here. Clones are the same.
+#[derive(Clone)]
+pub(super) struct Shim(Rc<Inner>);
+
+struct Inner {
+    port: Port,
+    configuration: Object,
+    config: Config,
+    next_id: Cell<u32>,
+    peers: RefCell<BTreeMap<u32, Weak<PeerState>>>,
+    statistics: RefCell<BTreeMap<u32, oneshot::Sender<Statistics>>>,
+    path_changes: RefCell<(VecDeque<PathChange>, Option<Waker>)>,
+    _on_message: Closure<dyn Fn(Delivery)>,
+}
+
+impl Shim {
+    pub(super) fn new(port: Port, config: &Config) -> Self {
+        Self(Rc::new_cyclic(|weak: &Weak<Inner>| {
+            let weak = weak.clone();
+            let on_message = Closure::<dyn Fn(Delivery)>::new(move |delivery: Delivery| {
+                if let Some(inner) = weak.upgrade() {
+                    Shim(inner).receive(&delivery.data());
+                }
+            });
+            port.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+            Inner {
+                port,
+                configuration: config.to_rtc_configuration(),
+                config: config.clone(),
+                next_id: Cell::new(1),
+                peers: RefCell::default(),
+                statistics: RefCell::default(),
+                path_changes: RefCell::default(),
+                _on_message: on_message,
+            }
+        }))
+    }
+
+    /// Begins a peer connection whose offer this side makes.
+    pub(super) fn initiate(&self, peer: PeerId) -> Result<Peer, Error> {
+        self.begin(peer, "initiate", None)
+    }
+
+    /// Begins a peer connection that answers an offer.
+    pub(super) fn respond(&self, peer: PeerId, offer: &str) -> Result<Peer, Error> {
+        self.begin(peer, "respond", Some(offer))
+    }
+
+    fn begin(&self, peer: PeerId, op: &str, text: Option<&str>) -> Result<Peer, Error> {
+        let open = self.0.peers.borrow().len();
+        if open >= self.0.config.max_connections {
+            return Err(Error::TooManyConnections(open));
+        }
+        let id = self.next_id();
+        let state = PeerState::new(id, peer, self.clone(), &self.0.config);
+        self.0.peers.borrow_mut().insert(id, Rc::downgrade(&state));
+        let peer = Peer::new(state);
+        let command = self.command(op, id, text);
+        set(&command, "configuration", &self.0.configuration);
+        self.post(&command)?;
+        Ok(peer)
+    }
+
+    /// Sends a command about a peer connection. A port that is gone shows in the reports that do not come.
+    pub(super) fn send(&self, op: &str, id: u32, text: Option<&str>) {
+        let _ = self.post(&self.command(op, id, text));
+    }
+
+    /// Closes a peer connection and forgets it.
+    pub(super) fn close(&self, id: u32) {
+        if self.0.peers.borrow_mut().remove(&id).is_some() {
+            self.send("close", id, None);
+        }
+    }
+
+    /// What the browser knows of the path to `peer`; `None` if there is no connection.
+    pub(super) fn statistics(&self, peer: &PeerId) -> oneshot::Receiver<Statistics> {
+        let (sender, receiver) = oneshot::channel();
+        let established = self
+            .live_peers()
+            .into_iter()
+            .find(|state| state.peer() == *peer && state.is_established());
+        if let Some(state) = established {
+            let request = self.next_id();
+            let mut waiting = self.0.statistics.borrow_mut();
+            waiting.retain(|_, sender| !sender.is_canceled());
+            waiting.insert(request, sender);
+            let command = self.command("statistics", state.id(), None);
+            set(&command, "request", &request.into());
+            let _ = self.post(&command);
+        }
+        receiver
+    }
+
+    /// The next interruption or recovery of an established connection.
+    pub(super) fn poll_path_change(&self, cx: &mut Context<'_>) -> Poll<PathChange> {
+        let mut changes = self.0.path_changes.borrow_mut();
+        if let Some(change) = changes.0.pop_front() {
+            return Poll::Ready(change);
+        }
+        changes.1 = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    pub(super) fn path_changed(&self, change: PathChange) {
+        let mut changes = self.0.path_changes.borrow_mut();
+        if changes.0.len() == PATH_CHANGES {
+            changes.0.pop_front();
+        }
+        changes.0.push_back(change);
+        if let Some(waker) = changes.1.take() {
+            waker.wake();
+        }
+    }
+
+    fn receive(&self, report: &Report) {
+        let event = report.event();
+        if event == "statistics" {
+            let waiting = self.0.statistics.borrow_mut().remove(&report.request());
+            if let Some(sender) = waiting {
+                let _ = sender.send(Statistics::of(report));
+            }
+            return;
+        }
+        let id = report.id();
+        let peer = self.0.peers.borrow().get(&id).and_then(Weak::upgrade);
+        if event == "closed" {
+            self.0.peers.borrow_mut().remove(&id);
+        }
+        match peer {
+            Some(peer) => peer.receive(&event, report),
+            // Closed from here in the meantime: the page closes it as soon as it hears of that.
+            None => {
+                if let Some(channel) = report.channel() {
+                    channel.close();
+                }
+            }
+        }
+    }
+
+    fn next_id(&self) -> u32 {
+        let id = self.0.next_id.get();
+        self.0.next_id.set(id.wrapping_add(1));
+        id
+    }
+
+    fn live_peers(&self) -> Vec<Rc<PeerState>> {
+        let peers = self.0.peers.borrow();
+        peers.values().filter_map(Weak::upgrade).collect()
+    }
+
+    fn command(&self, op: &str, id: u32, text: Option<&str>) -> Object {
+        let command = Object::new();
+        set(&command, "op", &op.into());
+        set(&command, "id", &id.into());
+        if let Some(text) = text {
+            set(&command, "text", &text.into());
+        }
+        command
+    }
+
+    fn post(&self, command: &Object) -> Result<(), Error> {
+        self.0
+            .port
+            .post_message(command, &Array::new())
+            .map_err(|error| Error::Ended(format!("no way to the page: {error:?}")))
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.port.set_onmessage(None);
+    }
+}
+
+/// How many path changes wait for a behaviour that is late: as many as there may be connections, twice.
+const PATH_CHANGES: usize = 128;
