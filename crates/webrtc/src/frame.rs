@@ -40,9 +40,7 @@ impl Flag {
 
     /// Numbers of a later version of the protocol are no flag for us.
     fn from_number(number: u64) -> Option<Self> {
-        [Flag::Fin, Flag::StopSending, Flag::Reset, Flag::FinAck]
-            .into_iter()
-            .find(|flag| u64::from(flag.number()) == number)
+        [Flag::Fin, Flag::StopSending, Flag::Reset, Flag::FinAck].into_iter().find(|flag| u64::from(flag.number()) == number)
     }
 }
 
@@ -171,10 +169,7 @@ mod tests {
     #[test]
     fn a_frame_may_hold_data_and_a_flag() {
         let frames = decode(b"\x09\x08\x00\x12\x05hello".to_vec()).unwrap();
-        let expected = Frame {
-            flag: Some(Flag::Fin),
-            message: Some(Bytes::from_static(b"hello")),
-        };
+        let expected = Frame { flag: Some(Flag::Fin), message: Some(Bytes::from_static(b"hello")) };
         assert_eq!(frames, [expected]);
     }
 

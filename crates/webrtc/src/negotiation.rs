@@ -141,10 +141,7 @@ impl Negotiation {
     }
 
     fn local_description(&mut self, sdp: String) -> Result<Output, NegotiationError> {
-        let description = Description {
-            sdp,
-            max_frame: Some(self.accepted_frame),
-        };
+        let description = Description { sdp, max_frame: Some(self.accepted_frame) };
         match self.phase {
             Phase::Offering => {
                 self.phase = Phase::AwaitingAnswer;
@@ -180,9 +177,7 @@ impl Negotiation {
                 self.peer_frame = description.max_frame;
                 Ok(Some(Output::RemoteDescription(description.sdp)))
             }
-            (Phase::Answering | Phase::Connecting, Message::Candidate(candidate)) => {
-                Ok(self.remote_candidate(candidate))
-            }
+            (Phase::Answering | Phase::Connecting, Message::Candidate(candidate)) => Ok(self.remote_candidate(candidate)),
             (Phase::Established, Message::Candidate(_)) => Ok(None),
             (phase, message) => Err(NegotiationError::OutOfOrder {
                 got: match message {
@@ -222,13 +217,8 @@ impl Negotiation {
             return None;
         }
         self.phase = Phase::Established;
-        let sent_frame = self
-            .peer_frame
-            .map_or(STRANGER_FRAME, |frame| frame.min(self.preferred_frame));
-        Some(Output::Established {
-            sent_frame,
-            extended: self.peer_frame.is_some(),
-        })
+        let sent_frame = self.peer_frame.map_or(STRANGER_FRAME, |frame| frame.min(self.preferred_frame));
+        Some(Output::Established { sent_frame, extended: self.peer_frame.is_some() })
     }
 }
 

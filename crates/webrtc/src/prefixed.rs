@@ -35,11 +35,7 @@ pub(crate) struct Prefixed {
 
 impl Prefixed {
     pub(crate) fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            chunk: Bytes::new(),
-            partial: BytesMut::new(),
-        }
+        Self { limit, chunk: Bytes::new(), partial: BytesMut::new() }
     }
 
     /// Takes the next chunk. Call [`next`](Self::next) until it gives `None` before the next one.
@@ -96,15 +92,9 @@ impl Prefixed {
         let Some((length, prefix)) = varint(bytes).map_err(|_| PrefixError::Malformed)? else {
             return Ok(None);
         };
-        match usize::try_from(length)
-            .ok()
-            .and_then(|length| length.checked_add(prefix))
-        {
+        match usize::try_from(length).ok().and_then(|length| length.checked_add(prefix)) {
             Some(total) if total <= self.limit => Ok(Some((prefix, total))),
-            _ => Err(PrefixError::TooLong {
-                length: length.saturating_add(prefix as u64),
-                limit: self.limit,
-            }),
+            _ => Err(PrefixError::TooLong { length: length.saturating_add(prefix as u64), limit: self.limit }),
         }
     }
 }
@@ -168,13 +158,7 @@ mod tests {
     fn a_message_above_the_limit_is_refused_by_its_prefix_alone() {
         let mut decoder = Prefixed::new(128);
         decoder.receive(Bytes::from_static(&[0xff, 0x01]));
-        assert_eq!(
-            decoder.next(),
-            Err(PrefixError::TooLong {
-                length: 257,
-                limit: 128
-            })
-        );
+        assert_eq!(decoder.next(), Err(PrefixError::TooLong { length: 257, limit: 128 }));
     }
 
     #[test]

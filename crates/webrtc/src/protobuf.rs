@@ -75,11 +75,7 @@ pub(crate) fn varint(bytes: &[u8]) -> Result<Option<(u64, usize)>, Malformed> {
             return Ok(Some((value, index + 1)));
         }
     }
-    if bytes.len() < VARINT_MAX {
-        Ok(None)
-    } else {
-        Err(Malformed)
-    }
+    if bytes.len() < VARINT_MAX { Ok(None) } else { Err(Malformed) }
 }
 
 /// Appends `value` as an unsigned varint.

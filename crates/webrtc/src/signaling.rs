@@ -90,9 +90,7 @@ impl Message {
                 (2, Value::Bytes(bytes)) => data = bytes,
                 (MAX_FRAME, Value::Varint(number)) => {
                     // Below the standard's size it would take less than everybody does: not a peer of ours.
-                    max_frame = usize::try_from(number)
-                        .ok()
-                        .filter(|frame| *frame >= STRANGER_FRAME);
+                    max_frame = usize::try_from(number).ok().filter(|frame| *frame >= STRANGER_FRAME);
                 }
                 (1 | 2, _) => return Err(Malformed.into()),
                 _ => {}
@@ -158,42 +156,27 @@ mod tests {
 
     #[test]
     fn bytes_on_the_wire() {
-        let offer = Message::Offer(Description {
-            sdp: "v=0".into(),
-            max_frame: Some(65_536),
-        });
-        assert_eq!(
-            offer.encode(),
-            b"\x0c\x08\x00\x12\x03v=0\xa0\x06\x80\x80\x04"
-        );
+        let offer = Message::Offer(Description { sdp: "v=0".into(), max_frame: Some(65_536) });
+        assert_eq!(offer.encode(), b"\x0c\x08\x00\x12\x03v=0\xa0\x06\x80\x80\x04");
         let candidate = Message::Candidate("null".into());
         assert_eq!(candidate.encode(), b"\x08\x08\x02\x12\x04null");
     }
 
     #[test]
     fn an_offer_without_the_extension_is_a_strangers() {
-        let expected = Message::Offer(Description {
-            sdp: "v=0".into(),
-            max_frame: None,
-        });
+        let expected = Message::Offer(Description { sdp: "v=0".into(), max_frame: None });
         assert_eq!(decode(b"\x07\x08\x00\x12\x03v=0").unwrap(), [expected]);
     }
 
     #[test]
     fn a_type_is_required() {
-        assert_eq!(
-            decode(b"\x05\x12\x03v=0"),
-            Err(SignalingError::UnknownType)
-        );
+        assert_eq!(decode(b"\x05\x12\x03v=0"), Err(SignalingError::UnknownType));
     }
 
     #[test]
     fn a_message_above_the_limit_is_refused() {
         let offer = Message::Candidate("x".repeat(SIGNALING_MESSAGE + 1));
-        assert!(matches!(
-            decode(&offer.encode()),
-            Err(SignalingError::Prefix(PrefixError::TooLong { .. }))
-        ));
+        assert!(matches!(decode(&offer.encode()), Err(SignalingError::Prefix(PrefixError::TooLong { .. }))));
     }
 
     proptest! {

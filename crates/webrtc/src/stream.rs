@@ -36,11 +36,7 @@ pub struct Limits {
 impl Default for Limits {
     /// The limits towards a stranger.
     fn default() -> Self {
-        Self {
-            sent_frame: STRANGER_FRAME,
-            accepted_frame: ACCEPTED_FRAME,
-            receive_buffer: crate::limits::STREAM_BUFFER,
-        }
+        Self { sent_frame: STRANGER_FRAME, accepted_frame: ACCEPTED_FRAME, receive_buffer: crate::limits::STREAM_BUFFER }
     }
 }
 
@@ -224,11 +220,7 @@ impl Stream {
             return Read::Data(bytes);
         }
         match (self.reading, self.failure) {
-            (Reading::Finished, None | Some(Failure::ChannelClosed | Failure::ResetByPeer))
-                if !self.discarding =>
-            {
-                Read::Finished
-            }
+            (Reading::Finished, None | Some(Failure::ChannelClosed | Failure::ResetByPeer)) if !self.discarding => Read::Finished,
             (_, Some(failure)) => Read::Failed(failure),
             (Reading::Finished, None) => Read::Finished,
             (Reading::Open, None) => Read::Pending,
@@ -252,11 +244,7 @@ impl Stream {
                 self.received_bytes -= PIECE_COST;
             }
         }
-        if copied > 0 || buffer.is_empty() {
-            Ok(copied)
-        } else {
-            Err(self.read())
-        }
+        if copied > 0 || buffer.is_empty() { Ok(copied) } else { Err(self.read()) }
     }
 
     /// How much memory the bytes that wait for the reader take, about: bytes.
@@ -356,8 +344,7 @@ impl Stream {
 
     /// Whether the data channel is of no more use: close it.
     pub fn is_over(&self) -> bool {
-        let completed =
-            self.writing == Writing::Acknowledged && self.reading == Reading::Finished;
+        let completed = self.writing == Writing::Acknowledged && self.reading == Reading::Finished;
         self.channel_closed || (self.owed.is_empty() && (self.failure.is_some() || completed))
     }
 

@@ -9,8 +9,8 @@ use futures::StreamExt;
 use libp2p_core::{Endpoint, Multiaddr, multiaddr::Protocol, transport::PortUse};
 use libp2p_identity::PeerId;
 use libp2p_swarm::{
-    ConnectionDenied, ConnectionId, DialFailure, FromSwarm, NetworkBehaviour, NotifyHandler,
-    THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
+    ConnectionDenied, ConnectionId, DialFailure, FromSwarm, NetworkBehaviour, NotifyHandler, THandler, THandlerInEvent, THandlerOutEvent,
+    ToSwarm,
     behaviour::{ConnectionClosed, ConnectionEstablished},
     dial_opts::{DialOpts, PeerCondition},
 };
@@ -57,40 +57,24 @@ pub struct Behaviour {
 
 impl Behaviour {
     pub(super) fn new(local: PeerId, shim: Shim, ends: Ends) -> Self {
-        Self {
-            local,
-            shim: SendWrapper::new(shim),
-            ends,
-            connections: HashMap::new(),
-            dialling: HashMap::new(),
-            actions: VecDeque::new(),
-        }
+        Self { local, shim: SendWrapper::new(shim), ends, connections: HashMap::new(), dialling: HashMap::new(), actions: VecDeque::new() }
     }
 
     /// What the browser knows of the path to `peer`; `None` if there is no direct connection to it.
-    pub fn statistics(
-        &self,
-        peer: &PeerId,
-    ) -> impl Future<Output = Option<Statistics>> + Send + 'static {
+    pub fn statistics(&self, peer: &PeerId) -> impl Future<Output = Option<Statistics>> + Send + 'static {
         let receiver = self.shim.statistics(peer);
         async move { receiver.await.ok() }
     }
 
     fn request(&mut self, request: SignalingRequest) {
-        let connection = self
-            .connections
-            .get(&request.peer)
-            .and_then(|connections| connections.first());
+        let connection = self.connections.get(&request.peer).and_then(|connections| connections.first());
         match connection {
             Some(connection) => {
                 let connection = *connection;
                 self.signal(connection, request);
             }
             None => {
-                let opts = DialOpts::peer_id(request.peer)
-                    .condition(PeerCondition::Always)
-                    .addresses(vec![request.base.clone()])
-                    .build();
+                let opts = DialOpts::peer_id(request.peer).condition(PeerCondition::Always).addresses(vec![request.base.clone()]).build();
                 self.dialling.insert(opts.connection_id(), request);
                 self.actions.push_back(ToSwarm::Dial { opts });
             }
@@ -107,10 +91,7 @@ impl Behaviour {
 
     fn established(&mut self, event: &ConnectionEstablished<'_>) {
         if !is_direct(event.endpoint.get_remote_address()) {
-            self.connections
-                .entry(event.peer_id)
-                .or_default()
-                .push(event.connection_id);
+            self.connections.entry(event.peer_id).or_default().push(event.connection_id);
         }
         if let Some(request) = self.dialling.remove(&event.connection_id) {
             self.signal(event.connection_id, request);
@@ -140,11 +121,7 @@ impl Behaviour {
         if last == Protocol::P2p(self.local) {
             last = base.pop()?;
         }
-        (last == Protocol::P2pCircuit).then(|| {
-            base.with(Protocol::P2pCircuit)
-                .with(Protocol::WebRTC)
-                .with(Protocol::P2p(self.local))
-        })
+        (last == Protocol::P2pCircuit).then(|| base.with(Protocol::P2pCircuit).with(Protocol::WebRTC).with(Protocol::P2p(self.local)))
     }
 }
 
@@ -180,39 +157,26 @@ impl NetworkBehaviour for Behaviour {
             FromSwarm::DialFailure(failure) => self.dial_failed(&failure),
             FromSwarm::ExternalAddrConfirmed(event) => {
                 if let Some(address) = self.webrtc_address(event.addr) {
-                    self.actions
-                        .push_back(ToSwarm::ExternalAddrConfirmed(address));
+                    self.actions.push_back(ToSwarm::ExternalAddrConfirmed(address));
                 }
             }
             FromSwarm::ExternalAddrExpired(event) => {
                 if let Some(address) = self.webrtc_address(event.addr) {
-                    self.actions
-                        .push_back(ToSwarm::ExternalAddrExpired(address));
+                    self.actions.push_back(ToSwarm::ExternalAddrExpired(address));
                 }
             }
             _ => {}
         }
     }
 
-    fn on_connection_handler_event(
-        &mut self,
-        peer: PeerId,
-        _: ConnectionId,
-        event: THandlerOutEvent<Self>,
-    ) {
-        let inbound = InboundSignaling {
-            peer,
-            stream: event.0,
-        };
+    fn on_connection_handler_event(&mut self, peer: PeerId, _: ConnectionId, event: THandlerOutEvent<Self>) {
+        let inbound = InboundSignaling { peer, stream: event.0 };
         if self.ends.inbound.try_send(inbound).is_err() {
             tracing::debug!(%peer, "too many inbound negotiations");
         }
     }
 
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
         loop {
             if let Some(action) = self.actions.pop_front() {
                 return Poll::Ready(action);
@@ -222,11 +186,7 @@ impl NetworkBehaviour for Behaviour {
                 continue;
             }
             if let Poll::Ready(PathChange { peer, interrupted }) = self.shim.poll_path_change(cx) {
-                let event = if interrupted {
-                    Event::Interrupted { peer }
-                } else {
-                    Event::Resumed { peer }
-                };
+                let event = if interrupted { Event::Interrupted { peer } } else { Event::Resumed { peer } };
                 return Poll::Ready(ToSwarm::GenerateEvent(event));
             }
             return Poll::Pending;

@@ -53,12 +53,7 @@ struct Handlers {
 
 impl Channel {
     /// Takes a channel over. Must be called in the task that brought the channel: a browser may deliver messages in the next.
-    pub(super) fn attach(
-        channel: RtcDataChannel,
-        direction: Direction,
-        limits: Limits,
-        peer: Rc<PeerState>,
-    ) -> Rc<Self> {
+    pub(super) fn attach(channel: RtcDataChannel, direction: Direction, limits: Limits, peer: Rc<PeerState>) -> Rc<Self> {
         // First of all: Firefox delivers blobs otherwise.
         channel.set_binary_type(RtcDataChannelType::Arraybuffer);
         channel.set_buffered_amount_low_threshold(LOW_WATER);
@@ -97,12 +92,8 @@ impl Channel {
         self.channel.set_onopen(handler);
         self.channel.set_onclose(handler);
         self.channel.set_onbufferedamountlow(handler);
-        self.channel
-            .set_onmessage(Some(message.as_ref().unchecked_ref()));
-        let _ = self.handlers.set(Handlers {
-            _message: message,
-            _change: change,
-        });
+        self.channel.set_onmessage(Some(message.as_ref().unchecked_ref()));
+        let _ = self.handlers.set(Handlers { _message: message, _change: change });
     }
 
     fn receive(&self, data: &JsValue) {
@@ -194,10 +185,7 @@ impl Channel {
         match self.change_buffer(|stream| stream.read_into(buffer)) {
             Ok(length) => Poll::Ready(Ok(length)),
             Err(Read::Finished) => Poll::Ready(Ok(0)),
-            Err(Read::Failed(failure)) => Poll::Ready(Err(io::Error::new(
-                io::ErrorKind::ConnectionReset,
-                failure,
-            ))),
+            Err(Read::Failed(failure)) => Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionReset, failure))),
             Err(Read::Pending | Read::Data(_)) => {
                 *self.reader.borrow_mut() = Some(cx.waker().clone());
                 Poll::Pending
@@ -213,18 +201,14 @@ impl Channel {
         }
         let mut frame = self.frame.borrow_mut();
         frame.clear();
-        let written = self
-            .stream
-            .borrow_mut()
-            .write(parts, &mut frame)
-            .map_err(write_error)?;
-        if written > 0 && let Err(error) = self.channel.send_with_u8_array(&frame) {
+        let written = self.stream.borrow_mut().write(parts, &mut frame).map_err(write_error)?;
+        if written > 0
+            && let Err(error) = self.channel.send_with_u8_array(&frame)
+        {
             drop(frame);
             self.stream.borrow_mut().reset();
             self.settle();
-            return Poll::Ready(Err(io::Error::other(format!(
-                "the browser does not send: {error:?}"
-            ))));
+            return Poll::Ready(Err(io::Error::other(format!("the browser does not send: {error:?}"))));
         }
         Poll::Ready(Ok(written))
     }
@@ -275,8 +259,7 @@ impl Drop for Channel {
             self.channel.close();
             self.peer.stream_closed(self.direction);
         }
-        self.peer
-            .buffer_changed(self.stream.borrow().buffered(), 0);
+        self.peer.buffer_changed(self.stream.borrow().buffered(), 0);
     }
 }
 
@@ -300,40 +283,25 @@ impl Substream {
     }
 
     fn channel(&self) -> io::Result<&Channel> {
-        self.0.as_deref().ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::QuotaExceeded,
-                "the browser has no data channel left: close streams first",
-            )
-        })
+        self.0
+            .as_deref()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::QuotaExceeded, "the browser has no data channel left: close streams first"))
     }
 }
 
 impl AsyncRead for Substream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         self.channel()?.poll_read(cx, buffer)
     }
 }
 
 impl AsyncWrite for Substream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
         self.channel()?.poll_write(cx, &[buffer])
     }
 
     /// Puts all parts into one frame, as far as they fit.
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffers: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, buffers: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let parts: Vec<&[u8]> = buffers.iter().map(|buffer| &**buffer).collect();
         self.channel()?.poll_write(cx, &parts)
     }

@@ -4,11 +4,7 @@
 //! one gives way: its dial waits for the prevailing connection, which it gets as an inbound one, and then ends as
 //! [`Error::Superseded`]. An offer that has not left yet gives way to any offer of the peer.
 
-use std::{
-    cell::RefCell,
-    collections::BTreeMap,
-    rc::Rc,
-};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use futures::{
     channel::oneshot,
@@ -44,18 +40,11 @@ struct Outbound {
 
 impl Crossings {
     pub(super) fn new(local: PeerId) -> Self {
-        Self {
-            local,
-            attempts: Rc::default(),
-        }
+        Self { local, attempts: Rc::default() }
     }
 
     /// Runs an outbound attempt, unless it has to give way. `attempt` gets a function to call just before its offer leaves.
-    pub(super) async fn outbound<T, F>(
-        &self,
-        peer: PeerId,
-        attempt: impl FnOnce(Offering) -> F,
-    ) -> Result<T, Error>
+    pub(super) async fn outbound<T, F>(&self, peer: PeerId, attempt: impl FnOnce(Offering) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>>,
     {
@@ -64,19 +53,10 @@ impl Crossings {
         }
         let (give_way, gives_way) = oneshot::channel();
         let key = self.attempts.borrow_mut().key(peer);
-        let outbound = Outbound {
-            offered: false,
-            give_way,
-        };
+        let outbound = Outbound { offered: false, give_way };
         self.attempts.borrow_mut().outbound.insert(key, outbound);
-        let _guard = Registered {
-            crossings: self.clone(),
-            key,
-        };
-        let offering = Offering {
-            crossings: self.clone(),
-            key,
-        };
+        let _guard = Registered { crossings: self.clone(), key };
+        let offering = Offering { crossings: self.clone(), key };
         let attempt = Box::pin(attempt(offering));
         match select(attempt, gives_way).await {
             Either::Left((result, _)) => result,
@@ -89,16 +69,9 @@ impl Crossings {
     }
 
     /// Runs an inbound attempt of a peer of this implementation, whose offer has arrived, unless it has to give way.
-    pub(super) async fn inbound<T>(
-        &self,
-        peer: PeerId,
-        attempt: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
+    pub(super) async fn inbound<T>(&self, peer: PeerId, attempt: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let key = self.begin_inbound(peer)?;
-        let _guard = Registered {
-            crossings: self.clone(),
-            key,
-        };
+        let _guard = Registered { crossings: self.clone(), key };
         let result = attempt.await;
         let waiting = self.attempts.borrow_mut().inbound.remove(&key);
         if result.is_ok() {
@@ -120,10 +93,7 @@ impl Crossings {
 
     fn begin_inbound(&self, peer: PeerId) -> Result<(PeerId, u64), Error> {
         let mut attempts = self.attempts.borrow_mut();
-        let offered = attempts
-            .outbound
-            .range(all(peer))
-            .any(|(_, outbound)| outbound.offered);
+        let offered = attempts.outbound.range(all(peer)).any(|(_, outbound)| outbound.offered);
         if offered && prevails(&self.local.to_bytes(), &peer.to_bytes()) {
             return Err(Error::Superseded);
         }

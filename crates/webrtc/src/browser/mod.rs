@@ -45,7 +45,5 @@ pub fn new(local: PeerId, port: impl Into<Port>, config: Config) -> (Transport, 
 /// Whether a connection's address says that it is direct, page to page: it holds `/webrtc`, be it behind `/p2p-circuit` (dialled)
 /// or alone (accepted). `ConnectedPoint::is_relayed` takes a dialled one for relayed: ask this first.
 pub fn is_direct(address: &Multiaddr) -> bool {
-    address
-        .iter()
-        .any(|protocol| matches!(protocol, Protocol::WebRTC))
+    address.iter().any(|protocol| matches!(protocol, Protocol::WebRTC))
 }

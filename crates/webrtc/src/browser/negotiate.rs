@@ -13,13 +13,7 @@ use futures_timer::Delay;
 use libp2p_identity::PeerId;
 use libp2p_swarm::Stream;
 
-use super::{
-    config::Config,
-    connection::Connection,
-    error::Error,
-    peer::Peer,
-    port::Shim,
-};
+use super::{config::Config, connection::Connection, error::Error, peer::Peer, port::Shim};
 use crate::{
     negotiation::{Input, Negotiation, NegotiationError, Output, Role},
     signaling::{Decoder, Message},
@@ -33,10 +27,7 @@ pub(super) struct Signaling {
 
 impl Signaling {
     pub(super) fn new(stream: Stream) -> Self {
-        Self {
-            stream,
-            decoder: Decoder::default(),
-        }
+        Self { stream, decoder: Decoder::default() }
     }
 
     /// The next message; `None` when the peer has ended its half.
@@ -48,9 +39,7 @@ impl Signaling {
             let mut buffer = [0; 4096];
             match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Ok(None)),
-                Poll::Ready(Ok(length)) => self
-                    .decoder
-                    .receive(Bytes::copy_from_slice(&buffer[..length])),
+                Poll::Ready(Ok(length)) => self.decoder.receive(Bytes::copy_from_slice(&buffer[..length])),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
                 Poll::Pending => return Poll::Pending,
             }
@@ -59,9 +48,7 @@ impl Signaling {
 
     /// The first message, which makes or breaks an inbound negotiation.
     pub(super) async fn receive(&mut self) -> Result<Message, Error> {
-        poll_fn(|cx| self.poll_receive(cx))
-            .await?
-            .ok_or(Error::Negotiation(NegotiationError::Ended))
+        poll_fn(|cx| self.poll_receive(cx)).await?.ok_or(Error::Negotiation(NegotiationError::Ended))
     }
 
     async fn send(&mut self, message: &Message) -> io::Result<()> {
@@ -105,8 +92,7 @@ pub(super) async fn respond(
     signaling: Signaling,
     first: Message,
 ) -> Result<Connection, Error> {
-    let mut negotiation =
-        Negotiation::new(Role::Responder, config.accepted_frame, config.sent_frame);
+    let mut negotiation = Negotiation::new(Role::Responder, config.accepted_frame, config.sent_frame);
     match negotiation.handle(Input::Received(first))? {
         Some(Output::RemoteDescription(offer)) => {
             let peer = shim.respond(remote, &offer)?;
@@ -116,11 +102,7 @@ pub(super) async fn respond(
     }
 }
 
-async fn run(
-    mut negotiation: Negotiation,
-    peer: Peer,
-    signaling: Signaling,
-) -> Result<Connection, Error> {
+async fn run(mut negotiation: Negotiation, peer: Peer, signaling: Signaling) -> Result<Connection, Error> {
     // Gone once the peer ended it or it broke.
     let mut signaling = Some(signaling);
     let mut patience: Option<Delay> = None;
@@ -161,10 +143,7 @@ async fn run(
             }
             Some(Output::RemoteDescription(sdp)) => peer.command("answer", &sdp),
             Some(Output::RemoteCandidate(candidate)) => peer.command("candidate", &candidate),
-            Some(Output::Established {
-                sent_frame,
-                extended,
-            }) => {
+            Some(Output::Established { sent_frame, extended }) => {
                 if let Some(stream) = signaling {
                     stream.end();
                 }
@@ -177,10 +156,7 @@ async fn run(
 }
 
 /// `future`, unless it takes too long.
-pub(super) async fn within<T>(
-    limit: Duration,
-    future: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
+pub(super) async fn within<T>(limit: Duration, future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let future = std::pin::pin!(future);
     match futures::future::select(future, Delay::new(limit)).await {
         futures::future::Either::Left((result, _)) => result,

@@ -140,9 +140,7 @@ impl PeerState {
     /// Takes a report of the page.
     pub(super) fn receive(self: &Rc<Self>, event: &str, report: &Report) {
         match event {
-            "description" => {
-                self.input(Input::LocalDescription(report.text().unwrap_or_default()))
-            }
+            "description" => self.input(Input::LocalDescription(report.text().unwrap_or_default())),
             "candidate" => self.input(Input::LocalCandidate(report.text().unwrap_or_default())),
             "ready" => self.input(Input::Connected),
             "channel" => {
@@ -172,8 +170,7 @@ impl PeerState {
     }
 
     fn accept(self: &Rc<Self>, channel: RtcDataChannel) {
-        let full = self.inbound.get() >= self.max_inbound
-            || self.queues.borrow().accepted.len() >= ACCEPT_QUEUE;
+        let full = self.inbound.get() >= self.max_inbound || self.queues.borrow().accepted.len() >= ACCEPT_QUEUE;
         if full {
             tracing::debug!(peer = %self.peer, "too many inbound streams");
             channel.close();
@@ -194,11 +191,7 @@ impl PeerState {
 
     /// Takes a channel over, in the task that brought it, so that none of its messages is missed.
     fn attach(self: &Rc<Self>, channel: RtcDataChannel, direction: Direction) -> Substream {
-        let limits = Limits {
-            sent_frame: self.sent_frame.get(),
-            accepted_frame: self.accepted_frame,
-            receive_buffer: self.stream_buffer,
-        };
+        let limits = Limits { sent_frame: self.sent_frame.get(), accepted_frame: self.accepted_frame, receive_buffer: self.stream_buffer };
         let channel = Channel::attach(channel, direction, limits, self.clone());
         let mut queues = self.queues.borrow_mut();
         queues.channels.retain(|other| other.strong_count() > 0);
@@ -209,10 +202,7 @@ impl PeerState {
     fn state(&self, state: &str) {
         let interrupted = state == "disconnected";
         if self.established.get() && self.interrupted.replace(interrupted) != interrupted {
-            self.shim.path_changed(PathChange {
-                peer: self.peer,
-                interrupted,
-            });
+            self.shim.path_changed(PathChange { peer: self.peer, interrupted });
         }
     }
 
@@ -222,10 +212,7 @@ impl PeerState {
             let mut queues = self.queues.borrow_mut();
             queues.ended.get_or_insert(reason);
             queues.wake();
-            let unclaimed = (
-                std::mem::take(&mut queues.accepted),
-                std::mem::take(&mut queues.opened),
-            );
+            let unclaimed = (std::mem::take(&mut queues.accepted), std::mem::take(&mut queues.opened));
             (std::mem::take(&mut queues.channels), unclaimed)
         };
         for channel in channels.iter().filter_map(Weak::upgrade) {
@@ -281,11 +268,7 @@ impl PeerState {
     }
 
     fn may_open(&self) -> bool {
-        let most = if self.patient.get() || self.heard.get() {
-            self.max_outbound
-        } else {
-            self.max_outbound.min(EARLY_STREAMS)
-        };
+        let most = if self.patient.get() || self.heard.get() { self.max_outbound } else { self.max_outbound.min(EARLY_STREAMS) };
         self.outbound.get() < most
     }
 

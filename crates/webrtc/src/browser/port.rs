@@ -91,9 +91,7 @@ impl Statistics {
         // JavaScript's numbers, which are never negative here; `as` saturates.
         let bytes = |value: f64| value as u64;
         Self {
-            round_trip: report
-                .round_trip()
-                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+            round_trip: report.round_trip().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
             sent: report.sent().map(bytes),
             received: report.received().map(bytes),
             local_candidate: report.local_candidate(),
@@ -186,10 +184,7 @@ impl Shim {
     /// What the browser knows of the path to `peer`; `None` if there is no connection.
     pub(super) fn statistics(&self, peer: &PeerId) -> oneshot::Receiver<Statistics> {
         let (sender, receiver) = oneshot::channel();
-        let established = self
-            .live_peers()
-            .into_iter()
-            .find(|state| state.peer() == *peer && state.is_established());
+        let established = self.live_peers().into_iter().find(|state| state.peer() == *peer && state.is_established());
         if let Some(state) = established {
             let request = self.next_id();
             let mut waiting = self.0.statistics.borrow_mut();
@@ -270,10 +265,7 @@ impl Shim {
     }
 
     fn post(&self, command: &Object) -> Result<(), Error> {
-        self.0
-            .port
-            .post_message(command, &Array::new())
-            .map_err(|error| Error::Ended(format!("no way to the page: {error:?}")))
+        self.0.port.post_message(command, &Array::new()).map_err(|error| Error::Ended(format!("no way to the page: {error:?}")))
     }
 }
 

@@ -76,21 +76,14 @@ impl Transport {
         let (requests, requests_end) = mpsc::channel(QUEUE);
         let (inbound_end, inbound) = mpsc::channel(QUEUE);
         let transport = Self {
-            shared: SendWrapper::new(Shared {
-                shim,
-                config,
-                crossings: Crossings::new(local),
-            }),
+            shared: SendWrapper::new(Shared { shim, config, crossings: Crossings::new(local) }),
             requests,
             inbound,
             listener: None,
             events: VecDeque::new(),
             waker: None,
         };
-        let ends = Ends {
-            requests: requests_end,
-            inbound: inbound_end,
-        };
+        let ends = Ends { requests: requests_end, inbound: inbound_end };
         (transport, ends)
     }
 
@@ -114,19 +107,10 @@ impl Shared {
             .outbound(peer, |offering| async move {
                 let (reply, stream) = oneshot::channel();
                 let request = SignalingRequest { peer, base, reply };
-                requests
-                    .send(request)
-                    .await
-                    .map_err(|_| Error::NoBehaviour)?;
+                requests.send(request).await.map_err(|_| Error::NoBehaviour)?;
                 let lost = |_| Error::NoSignaling("the first connection closed".into());
                 let signaling = Signaling::new(stream.await.map_err(lost)??);
-                let attempt = negotiate::initiate(
-                    &self.shim,
-                    &self.config,
-                    peer,
-                    signaling,
-                    move || offering.now(),
-                );
+                let attempt = negotiate::initiate(&self.shim, &self.config, peer, signaling, move || offering.now());
                 negotiate::within(self.config.negotiation_timeout, attempt).await
             })
             .await?;
@@ -143,11 +127,7 @@ impl Shared {
                 _ => false,
             };
             let attempt = negotiate::respond(&self.shim, &self.config, peer, signaling, first);
-            if extended {
-                self.crossings.inbound(peer, attempt).await
-            } else {
-                attempt.await
-            }
+            if extended { self.crossings.inbound(peer, attempt).await } else { attempt.await }
         })
         .await?;
         Ok((peer, connection))
@@ -161,19 +141,12 @@ impl libp2p_core::Transport for Transport {
     type Dial = Upgrade;
 
     /// Listens on `/webrtc`: any connection that the peer may have to this node serves for signalling.
-    fn listen_on(
-        &mut self,
-        id: ListenerId,
-        address: Multiaddr,
-    ) -> Result<(), TransportError<Self::Error>> {
+    fn listen_on(&mut self, id: ListenerId, address: Multiaddr) -> Result<(), TransportError<Self::Error>> {
         if address != Multiaddr::from(Protocol::WebRTC) || self.listener.is_some() {
             return Err(TransportError::MultiaddrNotSupported(address));
         }
         self.listener = Some(id);
-        self.push(TransportEvent::NewAddress {
-            listener_id: id,
-            listen_addr: address,
-        });
+        self.push(TransportEvent::NewAddress { listener_id: id, listen_addr: address });
         Ok(())
     }
 
@@ -182,18 +155,11 @@ impl libp2p_core::Transport for Transport {
             return false;
         }
         self.listener = None;
-        self.push(TransportEvent::ListenerClosed {
-            listener_id: id,
-            reason: Ok(()),
-        });
+        self.push(TransportEvent::ListenerClosed { listener_id: id, reason: Ok(()) });
         true
     }
 
-    fn dial(
-        &mut self,
-        address: Multiaddr,
-        options: DialOpts,
-    ) -> Result<Self::Dial, TransportError<Self::Error>> {
+    fn dial(&mut self, address: Multiaddr, options: DialOpts) -> Result<Self::Dial, TransportError<Self::Error>> {
         match parse(&address) {
             Some((base, peer)) if options.role.is_dialer() => {
                 let shared = (*self.shared).clone();
@@ -208,9 +174,7 @@ impl libp2p_core::Transport for Transport {
         if let Some(event) = self.events.pop_front() {
             return Poll::Ready(event);
         }
-        while let Poll::Ready(Some(InboundSignaling { peer, stream })) =
-            self.inbound.poll_next_unpin(cx)
-        {
+        while let Poll::Ready(Some(InboundSignaling { peer, stream })) = self.inbound.poll_next_unpin(cx) {
             // Not listening: the stream is reset.
             let Some(listener_id) = self.listener else {
                 continue;
