@@ -43,7 +43,7 @@ pub const PUBLIC_KEY_TEXT: usize = 64;
 /// Streams that either side may have open at once: a thousand small blocks may be asked for at the same time, and
 /// an idle stream costs a few hundred bytes.
 pub const SESSION_STREAMS: u64 = 1024;
-/// Bytes of one stream that may be on the way or unread: two of the largest blocks, so that the next one travels while
+/// Bytes of one stream that may be on the way or with its reader: two of the largest blocks, so that the next one travels while
 /// one is being verified and stored; at 100 MB/s it covers a round trip of 40 ms.
 pub const SESSION_STREAM_WINDOW: u64 = 4 * 1024 * 1024;
 /// Bytes of all streams of a session that may be on the way or unread: four streams at full speed, and what a

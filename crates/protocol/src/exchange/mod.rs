@@ -24,7 +24,7 @@ mod upload;
 pub use self::{
     download::{Arrived, Download, DownloadError, Outcome, Progress},
     probe::Probe,
-    records::Refusal,
+    records::{Refusal, block_record_bytes},
     request::{Request, RequestError, RequestReader},
     upload::Upload,
 };

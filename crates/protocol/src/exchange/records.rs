@@ -83,6 +83,14 @@ pub(super) enum Record {
     Have,
 }
 
+/// Bytes that a block of `length` bytes takes in a response, its head included: what to give credit for once it is dealt with.
+#[must_use]
+pub fn block_record_bytes(length: usize) -> u64 {
+    let mut head = vec![BLOCK];
+    varint::put(length as u64, &mut head);
+    (head.len() + length) as u64
+}
+
 impl Record {
     /// The record as it travels: its head, and a block's bytes as they are.
     pub(super) fn encode(self) -> Vec<Bytes> {

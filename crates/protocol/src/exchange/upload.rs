@@ -57,6 +57,14 @@ impl Upload {
         upload
     }
 
+    /// The whole answer to a request that could not be read.
+    #[must_use]
+    pub fn refused(refusal: Refusal) -> Self {
+        let mut upload = Self { work: Work::Done, records: Vec::new() };
+        upload.close(Record::Refused(refusal));
+        upload
+    }
+
     /// What to send now: heads and blocks, to be written one after the other.
     pub fn records(&mut self) -> Vec<Bytes> {
         std::mem::take(&mut self.records)

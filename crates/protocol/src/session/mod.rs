@@ -15,8 +15,11 @@
 //! is made so that streams can later move between connections, is specified in `crates/protocol/docs/session.md`.
 //!
 //! What a caller does in a loop: feed `receive`, drain `poll_event`, act, put what `transmit` gives on the wire while the wire
-//! takes it. Return credit ([`Session::consumed`]) when bytes leave your hands, and *stop reading* where that cannot
-//! keep up; do not hold back credit for part of a message while waiting for its rest.
+//! takes it.
+//!
+//! Two credits, two promises. The connection's bounds what the session itself holds, and is returned by reading. A
+//! stream's bounds what its reader holds, and is returned by [`Session::consumed`], for instance once a block is stored. A
+//! reader that waits for the rest of a message thus holds up nobody else, as long as it reads.
 
 mod buffer;
 mod config;
@@ -309,22 +312,24 @@ impl Session {
         self.stop(stream, code);
     }
 
-    /// The next bytes of a stream, or how it ended. Returns no credit: see [`Session::consumed`].
+    /// The next bytes of a stream, or how it ended. The session no longer holds what it gives, so the credit of the connection is returned here
+    /// (put what [`Session::transmit`] then has on the wire); that of the stream by [`Session::consumed`].
     pub fn read(&mut self, stream: StreamId) -> Read {
         let Some(entry) = self.streams.get_mut(&stream) else { return Read::Unknown };
         let read = entry.receive.read();
-        if matches!(read, Read::Finished | Read::Reset(_)) {
-            self.settle(stream);
+        match &read {
+            Read::Data(bytes) => self.inbound.use_up(bytes.len() as u64),
+            Read::Finished | Read::Reset(_) => self.settle(stream),
+            Read::Blocked | Read::Unknown => {}
         }
         read
     }
 
-    /// Returns credit for `bytes` that were read: the peer may send as many more. More than was read counts as what was
-    /// read. What a stream still holds when it closes is returned by itself.
+    /// Returns credit of the stream for `bytes` that were read and dealt with: the peer may send as many more on it. More than
+    /// was read counts as what was read.
     pub fn consumed(&mut self, stream: StreamId, bytes: u64) {
         let Some(entry) = self.streams.get_mut(&stream) else { return };
-        let counted = entry.receive.consumed(bytes);
-        self.inbound.use_up(counted);
+        entry.receive.consumed(bytes);
         self.queue_control(stream);
     }
 
@@ -356,7 +361,7 @@ impl Session {
         self.peer.as_ref()
     }
 
-    /// Bytes that were received and not yet declared consumed, and bytes written and not yet sent: what this session holds.
+    /// Bytes that were received and not yet read, and bytes written and not yet sent: what this session holds.
     #[must_use]
     pub fn held(&self) -> Held {
         Held { received: self.inbound.held(), unsent: self.unsent, streams: self.streams.len() }
@@ -407,8 +412,9 @@ impl Session {
     }
 
     fn forget(&mut self, stream: StreamId) {
-        let Some(entry) = self.streams.remove(&stream) else { return };
-        self.inbound.use_up(entry.receive.window.held());
+        if self.streams.remove(&stream).is_none() {
+            return;
+        }
         self.waiting.remove(&stream);
         if stream.opened_by() == self.side {
             self.own_open -= 1;
@@ -435,7 +441,7 @@ fn room(config: &Config, unsent: u64, buffered: u64) -> u64 {
 /// What a session holds in memory, see [`Session::held`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Held {
-    /// Bytes received and not yet declared consumed.
+    /// Bytes received, or announced by a frame that is arriving, and not yet read.
     pub received: u64,
     /// Bytes written and not yet sent.
     pub unsent: u64,

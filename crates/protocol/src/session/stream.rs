@@ -181,9 +181,7 @@ impl ReceiveHalf {
     pub(super) fn payload(&mut self, bytes: Bytes, last: bool) -> bool {
         let dropped = self.stop.is_some();
         self.coming = self.coming.saturating_sub(bytes.len() as u64);
-        if dropped {
-            self.window.use_up(bytes.len() as u64);
-        } else {
+        if !dropped {
             self.buffer.push(bytes);
         }
         if last {
@@ -214,7 +212,7 @@ impl ReceiveHalf {
         self.stop_owed = false;
     }
 
-    /// The caller wants no more. Says how many bytes the session may count as used up.
+    /// The caller wants no more. Says how many bytes were dropped unread.
     pub(super) fn stop(&mut self, code: u64) -> u64 {
         if self.stop.is_some() {
             return 0;
@@ -222,9 +220,7 @@ impl ReceiveHalf {
         self.stop = Some(code);
         self.end_told = true;
         self.stop_owed = self.end.is_none();
-        // What was read and not yet declared consumed stays counted: the caller still holds it.
-        let unread = self.buffer.clear();
-        self.window.use_up(unread)
+        self.buffer.clear()
     }
 
     pub(super) fn read(&mut self) -> Read {
@@ -242,10 +238,10 @@ impl ReceiveHalf {
         }
     }
 
-    /// The caller is done with `amount` bytes that it read; says how many of them count.
-    pub(super) fn consumed(&mut self, amount: u64) -> u64 {
+    /// The caller is done with `amount` bytes that it read.
+    pub(super) fn consumed(&mut self, amount: u64) {
         let read = self.window.held().saturating_sub(self.buffer.len() + self.coming);
-        self.window.use_up(amount.min(read))
+        self.window.use_up(amount.min(read));
     }
 
     pub(super) fn owes_credit(&self) -> bool {

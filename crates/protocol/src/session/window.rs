@@ -40,11 +40,9 @@ impl Granted {
         }
     }
 
-    /// Counts up to `amount` as used up, at most what was received; says how much it was.
-    pub(crate) fn use_up(&mut self, amount: u64) -> u64 {
-        let amount = amount.min(self.held());
-        self.used += amount;
-        amount
+    /// Counts up to `amount` as used up, at most what was received.
+    pub(crate) fn use_up(&mut self, amount: u64) {
+        self.used += amount.min(self.held());
     }
 
     /// Whether the peer should hear of a new grant: a quarter of the window has become free.
