@@ -4,17 +4,17 @@
  */
 
 import type { ShoalNode } from 'shoal'
-import { elsewhere } from './node/elsewhere'
-import { Feed } from './node/feed'
-import { explain } from './node/problems'
-import { loadPackage, type Package, startNode } from './node/start'
-import { StatusBar } from './node/status-bar'
-import { Inbox } from './receive/inbox'
-import { listen } from './share/intake'
-import { Outbox } from './share/outbox'
-import { announce } from './view/announce'
-import { byId, element } from './view/part'
-import { Swim } from './view/swim'
+import { elsewhere } from './node/elsewhere.ts'
+import { Feed } from './node/feed.ts'
+import { explain } from './node/problems.ts'
+import { loadPackage, type Package, startNode } from './node/start.ts'
+import { StatusBar } from './node/status-bar.ts'
+import { Inbox } from './receive/inbox.ts'
+import { listen } from './share/intake.ts'
+import { Outbox } from './share/outbox.ts'
+import { announce } from './view/announce.ts'
+import { byId, element } from './view/part.ts'
+import { Swim } from './view/swim.ts'
 
 const page = document.documentElement
 const statusBar = new StatusBar()

@@ -1,10 +1,10 @@
 /** The foot of the page: how the node stands, and every connection on request. */
 
 import type { ConnectionInfo, NodeStatus, ShoalNode } from 'shoal'
-import { announce } from '../view/announce'
-import { size } from '../view/numbers'
-import { byId, element, svg, write } from '../view/part'
-import { face, shortPeer } from '../view/peer'
+import { announce } from '../view/announce.ts'
+import { size } from '../view/numbers.ts'
+import { byId, element, svg, write } from '../view/part.ts'
+import { face, shortPeer } from '../view/peer.ts'
 
 /** Milliseconds between two looks at the connections while their list is open, and while it is closed. */
 const lookOpen = 1_000

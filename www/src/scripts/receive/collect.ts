@@ -3,7 +3,7 @@
  * file of any size passes through little of it. A very large one is not kept here at all: the node's store has it.
  */
 
-import { headLength } from './kind'
+import { headLength } from './kind.ts'
 
 /** Bytes that are gathered before they become one Blob. */
 const fold = 8 * 1024 * 1024

@@ -1,27 +1,30 @@
 /** The links that were opened in this tab: one card for each content, the newest first. */
 
 import type { ShoalNode } from 'shoal'
-import { explain } from '../node/problems'
-import type { Package } from '../node/start'
-import { clone, element, part, write } from '../view/part'
-import { announce } from '../view/announce'
-import { safeName } from './kind'
-import { Reception } from './reception'
+import { explain } from '../node/problems.ts'
+import type { Package } from '../node/start.ts'
+import { clone, element, part, write } from '../view/part.ts'
+import { announce } from '../view/announce.ts'
+import { safeName } from './kind.ts'
+import { Reception } from './reception.ts'
 
 /** Cards kept at once; the oldest goes when one more link is opened. Each may hold a content of 256 MB. */
 const most = 8
 
 /** Everything received in this tab. */
 export class Inbox {
+  private readonly place: HTMLElement
+  private readonly node: Promise<ShoalNode>
+  private readonly activity: (busy: boolean) => void
   private readonly receptions = new Map<string, Reception>()
   private readonly percents = new Map<string, number>()
 
   /** @param activity called when bytes start or stop arriving */
-  constructor(
-    private readonly place: HTMLElement,
-    private readonly node: Promise<ShoalNode>,
-    private readonly activity: (busy: boolean) => void,
-  ) {}
+  constructor(place: HTMLElement, node: Promise<ShoalNode>, activity: (busy: boolean) => void) {
+    this.place = place
+    this.node = node
+    this.activity = activity
+  }
 
   /** Opens the link in the page's URL, if there is one. @returns relays that it names */
   open(shoal: Package, url: string): string[] {

@@ -63,7 +63,7 @@ export function kindOf(head: Uint8Array, name: string): Kind {
   if (found) return found[2]
   const text = asText(head)
   if (text === undefined) return unknown
-  if (/\.svg$/i.test(name) && /<svg[\s>]/.test(text)) return { showing: 'drawing', type: 'image/svg+xml', words: 'SVG drawing', icon: 'picture' }
+  if (/\.svg$/i.test(name) && /<svg[\s/>]/.test(text)) return { showing: 'drawing', type: 'image/svg+xml', words: 'SVG drawing', icon: 'picture' }
   if (active.test(name) || /^\s*(<!doctype html|<html|<\?xml|<script)/i.test(text)) return { ...unknown, words: 'web document', icon: 'text' }
   return { showing: 'text', type: 'text/plain;charset=utf-8', words: 'text', icon: 'text' }
 }

@@ -1,14 +1,14 @@
 /** How something that arrives looks, as a function of its state. Knows nothing of the node. */
 
 import type { FetchProgress } from 'shoal'
-import { Course, type CourseState } from '../view/course'
-import { copyText } from '../view/copy'
-import { announce, Steps } from '../view/announce'
-import { seconds, size, sizeOf, timeLeft } from '../view/numbers'
-import { clone, part, svg, write } from '../view/part'
-import { shortPeer } from '../view/peer'
-import { Progress } from '../view/progress'
-import { iconByName } from './kind'
+import { Course, type CourseState } from '../view/course.ts'
+import { copyText } from '../view/copy.ts'
+import { announce, Steps } from '../view/announce.ts'
+import { seconds, size, sizeOf, timeLeft } from '../view/numbers.ts'
+import { clone, part, svg, write } from '../view/part.ts'
+import { shortPeer } from '../view/peer.ts'
+import { Progress } from '../view/progress.ts'
+import { iconByName } from './kind.ts'
 
 /** Where a reception stands. */
 export interface ReceiveState {

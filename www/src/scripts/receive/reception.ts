@@ -1,13 +1,13 @@
 /** One content on its way here: asks the node, keeps the card true, shows what arrived. Ends, fails or is cancelled; can be tried again. */
 
 import type { FetchProgress, ShoalNode } from 'shoal'
-import { explain, isCancel } from '../node/problems'
-import { Speed } from '../view/numbers'
-import { collect, type Collected } from './collect'
-import { kindOf } from './kind'
-import { type ReceiveState, ReceiveCard } from './receive-card'
-import { saveFromStore } from './save'
-import { contentElement } from './show'
+import { explain, isCancel } from '../node/problems.ts'
+import { Speed } from '../view/numbers.ts'
+import { collect, type Collected } from './collect.ts'
+import { kindOf } from './kind.ts'
+import { type ReceiveState, ReceiveCard } from './receive-card.ts'
+import { saveFromStore } from './save.ts'
+import { contentElement } from './show.ts'
 
 /** What a link says. */
 export interface Wanted {
@@ -18,6 +18,9 @@ export interface Wanted {
 
 /** One reception. */
 export class Reception {
+  private readonly wanted: Wanted
+  private readonly node: Promise<ShoalNode>
+  private readonly changed: (state: ReceiveState) => void
   readonly card: ReceiveCard
   private state: ReceiveState
   private readonly speed = new Speed()
@@ -25,11 +28,10 @@ export class Reception {
   private url: string | undefined
 
   /** @param changed called with whether bytes are arriving, and with the percentage for the window's title */
-  constructor(
-    private readonly wanted: Wanted,
-    private readonly node: Promise<ShoalNode>,
-    private readonly changed: (state: ReceiveState) => void,
-  ) {
+  constructor(wanted: Wanted, node: Promise<ShoalNode>, changed: (state: ReceiveState) => void) {
+    this.wanted = wanted
+    this.node = node
+    this.changed = changed
     this.card = new ReceiveCard(wanted.name, { cancel: () => this.cancel(), retry: () => void this.run() })
     this.state = { phase: 'starting', name: wanted.name, bytes: 0, ...(wanted.from[0] === undefined ? {} : { peer: wanted.from[0] }) }
     this.card.show(this.state)

@@ -1,7 +1,7 @@
 /** Saving a content that is too large to keep in the page: read from the node's store again, straight to disk where the browser can. */
 
 import type { ShoalNode } from 'shoal'
-import { collect } from './collect'
+import { collect } from './collect.ts'
 
 interface SaveFilePicker {
   showSaveFilePicker?: (options: { suggestedName: string }) => Promise<{ createWritable(): Promise<WritableStream<Uint8Array>> }>

@@ -1,8 +1,8 @@
 /** The content itself, as an element: picture, drawing, text, video or sound. Nothing in it can run as a part of this page. */
 
-import { size } from '../view/numbers'
-import { element } from '../view/part'
-import { type Kind, textShown } from './kind'
+import { size } from '../view/numbers.ts'
+import { element } from '../view/part.ts'
+import { type Kind, textShown } from './kind.ts'
 
 /** The largest SVG that is drawn. It goes into a `data:` URL, which has no origin even when opened in a tab of its own. In bytes. */
 const drawingLimit = 2_000_000

@@ -1,7 +1,7 @@
 /** The ways in: choose, drop anywhere, paste, write. Each ends as a named Blob. */
 
-import { byId } from '../view/part'
-import type { Swim } from '../view/swim'
+import { byId } from '../view/part.ts'
+import type { Swim } from '../view/swim.ts'
 
 /** Something to share. */
 export interface Offer {

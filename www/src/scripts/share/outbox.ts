@@ -1,14 +1,14 @@
 /** Everything shared from this browser: publishes what comes in, lists it newest first, and draws who reads it. */
 
 import type { NodeEvent, ShoalNode } from 'shoal'
-import { explain } from '../node/problems'
-import type { Package } from '../node/start'
-import { collect } from '../receive/collect'
-import { part } from '../view/part'
-import type { Offer } from './intake'
-import { publish } from './publication'
-import { type Reader, ShareCard } from './share-card'
-import { remember, type Shared, sharedList } from './shared-list'
+import { explain } from '../node/problems.ts'
+import type { Package } from '../node/start.ts'
+import { collect } from '../receive/collect.ts'
+import { part } from '../view/part.ts'
+import type { Offer } from './intake.ts'
+import { publish } from './publication.ts'
+import { type Reader, ShareCard } from './share-card.ts'
+import { remember, type Shared, sharedList } from './shared-list.ts'
 
 type Serving = Extract<NodeEvent, { type: 'serving' }>
 
@@ -24,18 +24,29 @@ const lookTime = 10_000
 
 /** Items shared from here. */
 export class Outbox {
+  private readonly place: HTMLElement
+  private readonly shoal: Promise<Package>
+  private readonly node: Promise<ShoalNode>
+  private readonly far: Promise<string | undefined>
+  private readonly activity: (busy: boolean) => void
   private readonly cards = new Map<string, ShareCard>()
   private readonly readers = new Map<string, Map<string, Reader>>()
   private queue: Promise<void> = Promise.resolve()
 
   /** @param far this page's URL for other devices, if it needs another one @param activity called when someone begins or ends reading */
   constructor(
-    private readonly place: HTMLElement,
-    private readonly shoal: Promise<Package>,
-    private readonly node: Promise<ShoalNode>,
-    private readonly far: Promise<string | undefined>,
-    private readonly activity: (busy: boolean) => void,
-  ) {}
+    place: HTMLElement,
+    shoal: Promise<Package>,
+    node: Promise<ShoalNode>,
+    far: Promise<string | undefined>,
+    activity: (busy: boolean) => void,
+  ) {
+    this.place = place
+    this.shoal = shoal
+    this.node = node
+    this.far = far
+    this.activity = activity
+  }
 
   /** Shares several things, one after the other. */
   offer(offers: Offer[]): void {

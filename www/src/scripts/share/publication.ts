@@ -1,13 +1,13 @@
 /** From a Blob to a link: stores it in the node, keeps its card true. */
 
 import type { ShoalNode } from 'shoal'
-import { explain, isCancel } from '../node/problems'
-import { headLength, type Kind, kindOf, safeName } from '../receive/kind'
-import { announce, Steps } from '../view/announce'
-import { percent, size, Speed } from '../view/numbers'
-import type { Offer } from './intake'
-import { ShareCard } from './share-card'
-import type { Shared } from './shared-list'
+import { explain, isCancel } from '../node/problems.ts'
+import { headLength, type Kind, kindOf, safeName } from '../receive/kind.ts'
+import { announce, Steps } from '../view/announce.ts'
+import { percent, size, Speed } from '../view/numbers.ts'
+import type { Offer } from './intake.ts'
+import { ShareCard } from './share-card.ts'
+import type { Shared } from './shared-list.ts'
 
 /** Pictures up to this many bytes get a thumbnail; the browser has to decode the whole to draw it small. */
 const thumbnailLimit = 20_000_000

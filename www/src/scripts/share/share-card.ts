@@ -1,11 +1,11 @@
 /** How a shared item looks, as a function of its state. Knows nothing of the node. */
 
-import { copyButton } from '../view/copy'
-import { Course } from '../view/course'
-import { percent, size, sizeOf } from '../view/numbers'
-import { clone, element, part, svg, write } from '../view/part'
-import { Progress } from '../view/progress'
-import { qrCode } from '../view/qr'
+import { copyButton } from '../view/copy.ts'
+import { Course } from '../view/course.ts'
+import { percent, size, sizeOf } from '../view/numbers.ts'
+import { clone, element, part, svg, write } from '../view/part.ts'
+import { Progress } from '../view/progress.ts'
+import { qrCode } from '../view/qr.ts'
 
 /** Everything but the link. */
 export interface Item {
@@ -28,13 +28,15 @@ const drawn = 6
 
 /** One card. */
 export class ShareCard {
+  private readonly item: Item
   readonly root = clone('share-card-template')
   private readonly progress = new Progress(part(this.root, 'progress'))
   private readonly courses = new Map<string, { row: HTMLElement; course: Course }>()
   private link = ''
   private opened = true
 
-  constructor(private readonly item: Item, cancel: () => void) {
+  constructor(item: Item, cancel: () => void) {
+    this.item = item
     write(part(this.root, 'name'), item.name)
     write(part(this.root, 'facts'), `${size(item.size)} · ${item.words}`)
     part(this.root, 'thumb').append(svg('svg', { viewBox: '0 0 24 24', class: 'icon', 'aria-hidden': 'true' }, svg('use', { href: `#icon-${item.icon}` })))

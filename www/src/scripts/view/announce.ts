@@ -1,6 +1,6 @@
 /** What a screen reader is told: coarse steps only, through one polite region. */
 
-import { byId, write } from './part'
+import { byId, write } from './part.ts'
 
 /** Says a sentence. */
 export function announce(sentence: string): void {
@@ -9,8 +9,11 @@ export function announce(sentence: string): void {
 
 /** Says how far something is, at each quarter and no more often. */
 export class Steps {
+  private readonly what: string
   private last = 0
-  constructor(private readonly what: string) {}
+  constructor(what: string) {
+    this.what = what
+  }
 
   /** @param percent whole percent done */
   at(percent: number): void {

@@ -1,6 +1,6 @@
 /** Copying text, also where the page has no Clipboard API (plain HTTP from another device). */
 
-import { element } from './part'
+import { element } from './part.ts'
 
 /** @returns whether the text is on the clipboard now. */
 export async function copyText(text: string): Promise<boolean> {

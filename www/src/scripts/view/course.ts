@@ -8,8 +8,8 @@
  * ```
  */
 
-import { element, svg, write } from './part'
-import { face, shortPeer } from './peer'
+import { element, svg, write } from './part.ts'
+import { face, shortPeer } from './peer.ts'
 
 /** What the drawing shows. */
 export type CourseState = 'idle' | 'seeking' | 'relayed' | 'direct' | 'waiting' | 'done'

@@ -46,9 +46,12 @@ export function percent(bytes: number, total: number | undefined): number {
 
 /** Speed over the last few seconds, from cumulative byte counts. */
 export class Speed {
+  private readonly span: number
   private readonly samples: { at: number; bytes: number }[] = []
   /** @param span milliseconds that the average looks back on */
-  constructor(private readonly span = 3_000) {}
+  constructor(span = 3_000) {
+    this.span = span
+  }
 
   /** Adds a count taken at `at` milliseconds and returns bytes per second, once two counts are far enough apart to say. */
   add(at: number, bytes: number): number | undefined {

@@ -1,6 +1,6 @@
 /** A peer's face: a small fish whose colours and pattern follow from its PeerId. Recognisable at a glance, not proof of who it is. */
 
-import { element, svg } from './part'
+import { element, svg } from './part.ts'
 
 /** FNV-1a: a few well-mixed bits of a string, enough to choose colours by. */
 function mix(text: string): number {

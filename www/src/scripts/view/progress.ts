@@ -1,7 +1,7 @@
 /** Progress as a shoal: a hundred small fish in formation, one lit for each percent. */
 
-import { percent } from './numbers'
-import { svg } from './part'
+import { percent } from './numbers.ts'
+import { svg } from './part.ts'
 
 const rows = 4
 const columns = 25
@@ -26,10 +26,12 @@ function formation(): SVGElement[] {
 
 /** A drawn progress bar inside an element that has `role="progressbar"`. */
 export class Progress {
+  private readonly root: HTMLElement
   private readonly fish = formation()
   private lit = 0
 
-  constructor(private readonly root: HTMLElement) {
+  constructor(root: HTMLElement) {
+    this.root = root
     root.append(svg('svg', { viewBox: `0 0 ${columns * spacing + 12} ${rows * 11 + 4}`, 'aria-hidden': 'true' }, ...this.fish))
     this.show(0, undefined)
   }

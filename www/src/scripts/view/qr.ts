@@ -1,7 +1,7 @@
 /** A QR code as SVG: one path of squares, sharp at any size. Always dark on light, because not every phone reads the inverse. */
 
 import { correction, generate } from 'lean-qr'
-import { svg } from './part'
+import { svg } from './part.ts'
 
 /** Modules of quiet space around the code; readers expect at least four. */
 const quiet = 4

@@ -20,6 +20,8 @@ const shape = 'M-8-3.2-4.5-.7C-2.6-2.7-.1-3.6 2.5-3.5 5-3.4 7.1-1.7 8 0 7.1 1.7 
 
 /** The swimming shoal on one canvas. */
 export class Swim {
+  private readonly canvas: HTMLCanvasElement
+  private readonly text: HTMLElement
   private readonly fish: Fish[]
   private readonly outline = new Path2D(shape)
   private readonly still = matchMedia('(prefers-reduced-motion: reduce)')
@@ -35,7 +37,9 @@ export class Swim {
   private words = { left: 0, right: 0, top: 0, bottom: 0 }
 
   /** @param text what stands in front of the canvas and has to stay readable */
-  constructor(private readonly canvas: HTMLCanvasElement, private readonly text: HTMLElement) {
+  constructor(canvas: HTMLCanvasElement, text: HTMLElement) {
+    this.canvas = canvas
+    this.text = text
     this.fish = Array.from({ length: count }, (_, index) => {
       const angle = index * 2.39996
       const reach = 0.2 + 0.55 * Math.sqrt(index / count)
