@@ -16,8 +16,8 @@ const HASHED_HERE: usize = 4 * 1024;
 
 /// A walk being downloaded, from one peer after the other if need be.
 ///
-/// First pass what the store already has ([`Download::current`], [`Download::pass_local`]), then [`Download::request`] the rest. A stream that breaks is
-/// reported ([`Download::broke`]); the next request goes on behind the last whole block.
+/// First pass what the store already has ([`Download::current`], [`Download::pass_local`]), then [`Download::request`] the
+/// rest. A stream that breaks is reported ([`Download::broke`]); the next request goes on behind the last whole block.
 #[derive(Debug)]
 pub struct Download {
     root: Cid,

@@ -8,8 +8,8 @@ use crate::limits;
 pub struct Config {
     /// Names the session (16 random bytes) so that it can later be moved to another connection; all zero: it cannot.
     pub nonce: [u8; 16],
-    /// Bytes of one stream that the peer may send ahead of [`Session::consumed`](super::Session::consumed): at least 4/3 of the largest message
-    /// of which a caller consumes nothing before it is complete.
+    /// Bytes of one stream that the peer may send ahead of [`Session::consumed`](super::Session::consumed): at least 4/3 of
+    /// the largest message of which a caller consumes nothing before it is complete.
     pub stream_window: u64,
     /// Bytes of all streams that the peer may send ahead of [`Session::read`](super::Session::read).
     pub connection_window: u64,

@@ -312,8 +312,8 @@ impl Session {
         self.stop(stream, code);
     }
 
-    /// The next bytes of a stream, or how it ended. The session no longer holds what it gives, so the credit of the connection is returned here
-    /// (put what [`Session::transmit`] then has on the wire); that of the stream by [`Session::consumed`].
+    /// The next bytes of a stream, or how it ended. The session no longer holds what it gives, so credit of the connection
+    /// is returned here (put what [`Session::transmit`] then has on the wire); that of the stream by [`Session::consumed`].
     pub fn read(&mut self, stream: StreamId) -> Read {
         let Some(entry) = self.streams.get_mut(&stream) else { return Read::Unknown };
         let read = entry.receive.read();
