@@ -39,8 +39,9 @@ pub(crate) fn load_or_create(data_dir: &Path) -> Result<Keypair, IdentityError> 
     let path = data_dir.join(FILE);
     match fs::read(&path) {
         Ok(bytes) => {
+            let Some(keypair) = decode(&bytes) else { return Err(IdentityError::Corrupt { path }) };
             warn_if_readable_by_others(&path);
-            decode(&bytes).ok_or(IdentityError::Corrupt { path })
+            Ok(keypair)
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let keypair = Keypair::generate_ed25519();

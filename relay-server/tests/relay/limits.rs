@@ -1,0 +1,130 @@
+//! The configured numbers hold, exactly, and who is inside is not disturbed.
+
+use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
+use libp2p::identity::Keypair;
+
+use crate::support::{
+    peer::{BYTES, Peer},
+    program::Relay,
+    soon, until,
+};
+
+#[tokio::test]
+async fn reservations_up_to_the_limit() {
+    let relay = Relay::start(&["--max-reservations", "2", "--max-reservations-per-peer", "1"]);
+    let mut peers = [Peer::new(), Peer::new(), Peer::new()];
+    peers[0].reserve(relay.address()).await.unwrap();
+    peers[1].reserve(relay.address()).await.unwrap();
+    let error = peers[2].reserve(relay.address()).await.unwrap_err();
+    assert!(error.contains("ResourceLimitExceeded"), "{error}");
+    assert_eq!((relay.counted("reservations"), relay.counted("refused")), (2, 1));
+    let [first, second, mut third] = peers;
+    drop(first);
+    until("a free place", || relay.counted("reservations") == 1).await;
+    third.reserve(relay.address()).await.unwrap();
+    drop(second);
+}
+
+#[tokio::test]
+async fn reservations_of_one_peer() {
+    let relay = Relay::start(&["--max-reservations-per-peer", "1"]);
+    let key = Keypair::generate_ed25519();
+    let (mut tab, mut other_tab) = (Peer::with_key(key.clone()), Peer::with_key(key));
+    tab.reserve(relay.address()).await.unwrap();
+    let error = other_tab.reserve(relay.address()).await.unwrap_err();
+    assert!(error.contains("ResourceLimitExceeded"), "{error}");
+}
+
+#[tokio::test]
+async fn reservations_a_minute() {
+    let relay = Relay::start(&["--reservations-per-minute-per-network", "2"]);
+    let mut peers = [Peer::new(), Peer::new(), Peer::new()];
+    peers[0].reserve(relay.address()).await.unwrap();
+    peers[1].reserve(relay.address()).await.unwrap();
+    let error = peers[2].reserve(relay.address()).await.unwrap_err();
+    assert!(error.contains("ResourceLimitExceeded"), "{error}");
+}
+
+#[tokio::test]
+async fn circuits_in_all_of_a_peer_and_of_a_network() {
+    for (arguments, same_peer) in [
+        (&["--max-circuits", "2", "--max-circuits-per-peer", "2", "--max-circuits-per-network", "2"][..], false),
+        (&["--max-circuits-per-network", "2"], false),
+        (&["--max-circuits-per-peer", "2"], true),
+        (&["--circuits-per-minute-per-peer", "2"], true),
+        (&["--circuits-per-minute-per-network", "2"], false),
+    ] {
+        let relay = Relay::start(arguments);
+        let mut ends = [Peer::new(), Peer::new(), Peer::new()];
+        for end in &mut ends {
+            end.reserve(relay.address()).await.unwrap();
+        }
+        let mut dialers: Vec<_> = (0..if same_peer { 1 } else { 3 }).map(|_| Peer::new()).collect();
+        let mut outcomes = Vec::new();
+        for (index, end) in ends.iter().enumerate() {
+            let dialer = index % dialers.len();
+            outcomes.push(dialers[dialer].dial_through(&relay, end.id).await);
+        }
+        assert!(outcomes[0].is_ok() && outcomes[1].is_ok(), "{arguments:?}: {outcomes:?}");
+        let error = outcomes.pop().unwrap().unwrap_err();
+        assert!(error.contains("ResourceLimitExceeded"), "{arguments:?}: {error}");
+        assert_eq!((relay.counted("circuits"), relay.counted("refused")), (2, 1), "{arguments:?}");
+    }
+}
+
+#[tokio::test]
+async fn bytes_of_a_circuit() {
+    const LIMIT: u64 = 256 * 1024;
+    let relay = Relay::start(&["--circuit-bytes", &LIMIT.to_string()]);
+    let (mut alice, mut bob) = (Peer::new(), Peer::new());
+    alice.reserve(relay.address()).await.unwrap();
+    let mut incoming = alice.streams.accept(BYTES).unwrap();
+    bob.dial_through(&relay, alice.id).await.unwrap();
+    let mut stream = bob.streams.open_stream(alice.id, BYTES).await.unwrap();
+    let before = relay.counted("relayedBytes");
+    let sender = tokio::spawn(async move { while stream.write_all(&[7; 4096]).await.is_ok() {} });
+    let (_, mut stream) = incoming.next().await.unwrap();
+    let received = soon("the cut", async {
+        let (mut received, mut buffer) = (0, vec![0; 65_536]);
+        while let Ok(length @ 1..) = stream.read(&mut buffer).await {
+            received += length as u64;
+        }
+        received
+    })
+    .await;
+    soon("the sender's error", sender).await.unwrap();
+    assert!(received <= LIMIT, "{received}");
+    until("the circuit's end", || relay.counted("circuits") == 0).await;
+    let relayed = relay.counted("relayedBytes") - before;
+    assert!((LIMIT / 2..LIMIT + 64 * 1024).contains(&relayed), "at most one buffer above the limit: {relayed}");
+}
+
+#[tokio::test]
+async fn connections_in_all() {
+    let relay = Relay::start(&[
+        "--max-connections",
+        "2",
+        "--max-connections-per-network",
+        "2",
+        "--max-connections-per-peer",
+        "1",
+        "--max-pending",
+        "2",
+        "--max-pending-per-network",
+        "2",
+        "--max-reservations",
+        "2",
+        "--max-reservations-per-peer",
+        "1",
+    ]);
+    let address = relay.address();
+    let mut peers = [Peer::new(), Peer::new(), Peer::new()];
+    // `/bootstrap` was a connection too: its end may take a moment to be seen.
+    for peer in &mut peers[..2] {
+        soon("a place", async { while peer.dial(address.clone()).await.is_err() {} }).await;
+    }
+    assert!(peers[2].dial(address.clone()).await.is_err());
+    let [first, _second, mut third] = peers;
+    drop(first);
+    soon("a free place", async { while third.dial(address.clone()).await.is_err() {} }).await;
+}

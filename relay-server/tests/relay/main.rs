@@ -1,0 +1,12 @@
+//! The relay as its users meet it: the real program on real sockets, libp2p peers on one side, browsers' requests and
+//! attackers on the other.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+mod circuits;
+mod hostile;
+mod limits;
+mod process;
+mod provider_records;
+mod support;
+mod web;

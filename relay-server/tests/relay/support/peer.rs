@@ -1,0 +1,228 @@
+//! A libp2p peer as a page is one: it dials the relay's WebSocket and can be reached through it.
+
+use std::{io, pin::Pin, time::Duration};
+
+use futures::{
+    AsyncRead, AsyncWrite, FutureExt as _, SinkExt as _, StreamExt as _, TryStreamExt as _,
+    future::{BoxFuture, ready},
+};
+use libp2p::{
+    Multiaddr, PeerId, StreamProtocol, Swarm, Transport as _,
+    core::{
+        transport::{DialOpts, ListenerId, TransportError, TransportEvent},
+        upgrade::Version,
+    },
+    identify,
+    identity::Keypair,
+    kad,
+    multiaddr::Protocol,
+    noise, ping, relay, swarm,
+    swarm::{NetworkBehaviour, SwarmEvent},
+    yamux,
+};
+use rw_stream_sink::RwStreamSink;
+use tokio::sync::{mpsc, oneshot};
+use tokio_tungstenite::tungstenite::Message;
+
+use super::{program::Relay, soon};
+
+/// What a page speaks, as far as the relay is concerned.
+#[derive(NetworkBehaviour)]
+pub(crate) struct Behaviour {
+    pub(crate) relay: relay::client::Behaviour,
+    pub(crate) identify: identify::Behaviour,
+    pub(crate) ping: ping::Behaviour,
+    pub(crate) kad: kad::Behaviour<kad::store::MemoryStore>,
+    pub(crate) stream: libp2p_stream::Behaviour,
+}
+
+pub(crate) type Event = SwarmEvent<BehaviourEvent>;
+type Task = Box<dyn FnOnce(&mut Swarm<Behaviour>) + Send>;
+
+/// The protocol over which tests exchange bytes.
+pub(crate) const BYTES: StreamProtocol = StreamProtocol::new("/test/bytes/1.0.0");
+
+/// A peer, its swarm running in a task of its own until this is dropped.
+pub(crate) struct Peer {
+    pub(crate) id: PeerId,
+    pub(crate) streams: libp2p_stream::Control,
+    tasks: mpsc::Sender<Task>,
+    events: mpsc::UnboundedReceiver<Event>,
+}
+
+impl Peer {
+    /// A new one with a key of its own.
+    pub(crate) fn new() -> Self {
+        Self::with_key(Keypair::generate_ed25519())
+    }
+
+    /// A new one with `key`: two with the same key are two tabs of one page, as the relay sees it.
+    pub(crate) fn with_key(key: Keypair) -> Self {
+        let id = key.public().to_peer_id();
+        let (circuits, relay) = relay::client::new(id);
+        let noise = noise::Config::new(&key).unwrap();
+        let transport =
+            circuits.or_transport(WebSockets).upgrade(Version::V1).authenticate(noise).multiplex(yamux::Config::default()).boxed();
+        let mut kad = kad::Config::new(StreamProtocol::new("/shoal/kad/1.0.0"));
+        kad.set_periodic_bootstrap_interval(None);
+        let stream = libp2p_stream::Behaviour::new();
+        let streams = stream.new_control();
+        let behaviour = Behaviour {
+            relay,
+            identify: identify::Behaviour::new(identify::Config::new("/shoal/1.0.0".into(), key.public())),
+            ping: ping::Behaviour::default(),
+            kad: kad::Behaviour::with_config(id, kad::store::MemoryStore::new(id), kad),
+            stream,
+        };
+        let config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(Duration::from_secs(60));
+        let mut swarm = Swarm::new(transport, behaviour, id, config);
+        let (tasks, mut to_do) = mpsc::channel::<Task>(16);
+        let (happened, events) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    event = swarm.select_next_some() => drop(happened.send(event)),
+                    task = to_do.recv() => match task {
+                        Some(task) => task(&mut swarm),
+                        None => return,
+                    },
+                }
+            }
+        });
+        Self { id, streams, tasks, events }
+    }
+
+    /// Does something with the swarm.
+    pub(crate) async fn with<T: Send + 'static>(&self, work: impl FnOnce(&mut Swarm<Behaviour>) -> T + Send + 'static) -> T {
+        let (done, result) = oneshot::channel();
+        let task: Task = Box::new(move |swarm| drop(done.send(work(swarm))));
+        self.tasks.send(task).await.ok().unwrap();
+        result.await.unwrap()
+    }
+
+    /// Waits for the event that `pick` takes, passing over all others.
+    pub(crate) async fn event<T>(&mut self, what: &str, mut pick: impl FnMut(Event) -> Option<T>) -> T {
+        soon(what, async {
+            loop {
+                let event = self.events.recv().await.expect("the swarm runs");
+                if let Some(picked) = pick(event) {
+                    return picked;
+                }
+            }
+        })
+        .await
+    }
+
+    /// Dials, and waits for the connection or what is said instead.
+    pub(crate) async fn dial(&mut self, address: Multiaddr) -> Result<PeerId, String> {
+        self.with(move |swarm| swarm.dial(address)).await.map_err(|error| error.to_string())?;
+        self.event("dial", |event| match event {
+            SwarmEvent::ConnectionEstablished { peer_id, endpoint, .. } if endpoint.is_dialer() => Some(Ok(peer_id)),
+            SwarmEvent::OutgoingConnectionError { error, .. } => Some(Err(format!("{error:?}"))),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Connects to the relay at `address` and becomes reachable through it: under which addresses, or why not.
+    pub(crate) async fn reserve(&mut self, address: Multiaddr) -> Result<Vec<Multiaddr>, String> {
+        let circuit = address.with(Protocol::P2pCircuit);
+        let listener = self.with(move |swarm| swarm.listen_on(circuit)).await.unwrap();
+        let mut addresses = Vec::new();
+        let accepted = self
+            .event("reservation", |event| match event {
+                SwarmEvent::NewListenAddr { address, .. } => {
+                    addresses.push(address);
+                    None
+                }
+                SwarmEvent::Behaviour(BehaviourEvent::Relay(relay::client::Event::ReservationReqAccepted { .. })) => Some(Ok(())),
+                SwarmEvent::ListenerClosed { listener_id, reason, .. } if listener_id == listener => Some(Err(format!("{reason:?}"))),
+                _ => None,
+            })
+            .await;
+        accepted?;
+        // The addresses follow from the reservation's: at least one.
+        while addresses.is_empty() {
+            let address = self
+                .event("a listen address", |event| match event {
+                    SwarmEvent::NewListenAddr { address, .. } => Some(address),
+                    _ => None,
+                })
+                .await;
+            addresses.push(address);
+        }
+        Ok(addresses)
+    }
+
+    /// Waits until the last connection to `peer` is gone.
+    pub(crate) async fn disconnected_from(&mut self, peer: PeerId) {
+        self.event("disconnection", |event| match event {
+            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } if peer_id == peer => Some(()),
+            _ => None,
+        })
+        .await;
+    }
+}
+
+/// The dialling half of a WebSocket transport, with no limits of its own.
+struct WebSockets;
+
+/// A WebSocket as a byte stream.
+pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Send {}
+impl<T: AsyncRead + AsyncWrite + Send> ByteStream for T {}
+
+impl libp2p::Transport for WebSockets {
+    type Output = Pin<Box<dyn ByteStream>>;
+    type Error = io::Error;
+    type ListenerUpgrade = futures::future::Pending<io::Result<Self::Output>>;
+    type Dial = BoxFuture<'static, io::Result<Self::Output>>;
+
+    fn listen_on(&mut self, _: ListenerId, address: Multiaddr) -> Result<(), TransportError<io::Error>> {
+        Err(TransportError::MultiaddrNotSupported(address))
+    }
+
+    fn remove_listener(&mut self, _: ListenerId) -> bool {
+        false
+    }
+
+    fn dial(&mut self, address: Multiaddr, _: DialOpts) -> Result<Self::Dial, TransportError<io::Error>> {
+        match address.iter().collect::<Vec<_>>()[..] {
+            [Protocol::Ip4(ip), Protocol::Tcp(port), Protocol::Ws(_), Protocol::P2p(_)]
+            | [Protocol::Ip4(ip), Protocol::Tcp(port), Protocol::Ws(_)] => Ok(connect(format!("ws://{ip}:{port}/")).boxed()),
+            _ => Err(TransportError::MultiaddrNotSupported(address)),
+        }
+    }
+
+    fn poll(self: Pin<&mut Self>, _: &mut std::task::Context<'_>) -> std::task::Poll<TransportEvent<Self::ListenerUpgrade, io::Error>> {
+        std::task::Poll::Pending
+    }
+}
+
+async fn connect(url: String) -> io::Result<Pin<Box<dyn ByteStream>>> {
+    let (socket, _) = tokio_tungstenite::connect_async_with_config(url, None, true).await.map_err(io::Error::other)?;
+    let messages = socket
+        .sink_map_err(io::Error::other)
+        .with(|bytes: Vec<u8>| ready(Ok::<_, io::Error>(Message::Binary(bytes.into()))))
+        .map_err(io::Error::other)
+        .try_filter_map(|message| {
+            ready(Ok(match message {
+                Message::Binary(bytes) => Some(Vec::from(bytes)),
+                _ => None,
+            }))
+        });
+    Ok(Box::pin(RwStreamSink::new(messages)))
+}
+
+impl Peer {
+    /// Reaches `peer` through `relay`: the connection to it, or why not.
+    pub(crate) async fn dial_through(&mut self, relay: &Relay, peer: PeerId) -> Result<PeerId, String> {
+        let circuit = relay.address().with(Protocol::P2pCircuit).with(Protocol::P2p(peer));
+        self.with(move |swarm| swarm.dial(circuit)).await.map_err(|error| error.to_string())?;
+        self.event("circuit", |event| match event {
+            SwarmEvent::ConnectionEstablished { peer_id, .. } if peer_id == peer => Some(Ok(peer_id)),
+            SwarmEvent::OutgoingConnectionError { peer_id, error, .. } if peer_id == Some(peer) => Some(Err(format!("{error:?}"))),
+            _ => None,
+        })
+        .await
+    }
+}

@@ -1,0 +1,122 @@
+//! The program under test, as a process.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use libp2p::{Multiaddr, PeerId};
+use serde_json::Value;
+
+use super::http;
+
+/// A relay on a port of its own, killed when dropped.
+pub(crate) struct Relay {
+    process: Child,
+    stdout: BufReader<ChildStdout>,
+    pub(crate) listen: SocketAddr,
+    /// The first line it printed.
+    pub(crate) ready: String,
+    data_dir: Option<tempfile::TempDir>,
+}
+
+impl Relay {
+    /// Starts one with `arguments` and a fresh data directory, on loopback; returns when it says that it is ready.
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let data_dir = tempfile::tempdir().unwrap();
+        let mut relay = Self::start_in(data_dir.path(), arguments);
+        relay.data_dir = Some(data_dir);
+        relay
+    }
+
+    /// The same in a data directory that lives on.
+    pub(crate) fn start_in(data_dir: &Path, arguments: &[&str]) -> Self {
+        let mut process = command(data_dir).args(["--listen", "127.0.0.1:0"]).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut stdout = BufReader::new(process.stdout.take().unwrap());
+        let mut ready = String::new();
+        stdout.read_line(&mut ready).unwrap();
+        let url = ready.trim_end().rsplit(' ').next().unwrap_or_default();
+        let listen = url.trim_start_matches("http://").trim_end_matches('/').parse();
+        let listen = listen.unwrap_or_else(|_| panic!("not ready: {ready:?}"));
+        Self { process, stdout, listen, ready, data_dir: None }
+    }
+
+    /// `/healthz`.
+    pub(crate) fn health(&self) -> Value {
+        http::get(self.listen, "/healthz", &[]).json()
+    }
+
+    /// One number of `/healthz`.
+    pub(crate) fn counted(&self, name: &str) -> u64 {
+        self.health()[name].as_u64().unwrap_or_else(|| panic!("no {name} in /healthz"))
+    }
+
+    /// `/bootstrap`, asked under the relay's own address.
+    pub(crate) fn bootstrap(&self) -> Value {
+        http::get(self.listen, "/bootstrap", &[]).json()
+    }
+
+    /// Its PeerId.
+    pub(crate) fn peer(&self) -> PeerId {
+        self.bootstrap()["peerId"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// The address to dial, `/p2p` included.
+    pub(crate) fn address(&self) -> Multiaddr {
+        self.bootstrap()["addresses"][0].as_str().unwrap().parse().unwrap()
+    }
+
+    /// Resident memory in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    /// CPU time used so far, of all threads (`utime` and `stime` of /proc/<pid>/stat, in ticks of 10 ms).
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();
+        let fields = stat.rsplit(") ").next().unwrap().split(' ');
+        fields.skip(11).take(2).map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>() / 100.0
+    }
+
+    /// Sends SIGTERM and waits for the end; how it ended, after how long, and what else it had printed.
+    pub(crate) fn terminate(mut self) -> (ExitStatus, Duration, String) {
+        let start = Instant::now();
+        let told = Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
+        assert!(told.success());
+        let status = self.process.wait().unwrap();
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).unwrap();
+        (status, start.elapsed(), rest)
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        // Fails if it has ended already, as it should have after `terminate`.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Runs the program to its end: for starts that must fail.
+pub(crate) fn run(data_dir: &Path, arguments: &[&str]) -> Output {
+    command(data_dir).args(arguments).output().unwrap()
+}
+
+fn command(data_dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_relay-server"));
+    command.arg("--data-dir").arg(data_dir);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("SHOAL_") {
+            command.env_remove(name);
+        }
+    }
+    command.env("SHOAL_LOG", "warn,libp2p_kad=error");
+    command
+}
