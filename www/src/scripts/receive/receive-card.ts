@@ -62,6 +62,9 @@ const courseOf: Record<ReceiveState['phase'], CourseState> = {
   failed: 'idle',
 }
 
+/** Where it looks different when the bytes come through the relay. */
+const relayedCourseOf: Partial<Record<ReceiveState['phase'], CourseState>> = { fetching: 'relayed', done: 'done-relayed' }
+
 /** The phase in plain words. */
 export function phaseWords(state: ReceiveState): string {
   const sender = state.peer === undefined ? 'the sender' : shortPeer(state.peer)
@@ -115,7 +118,7 @@ export class ReceiveCard {
     write(part(this.root, 'name'), state.name)
     write(part(this.root, 'size'), state.total === undefined ? 'size not known yet' : size(state.total))
 
-    const line = phase === 'fetching' && state.path === 'relayed' ? 'relayed' : courseOf[phase]
+    const line = state.path === 'relayed' ? (relayedCourseOf[phase] ?? courseOf[phase]) : courseOf[phase]
     this.course.show(
       line,
       { peer: state.peer, away: phase === 'waiting', ...(state.peer === undefined ? { label: 'sender' } : {}) },

@@ -1,7 +1,7 @@
 /** How a shared item looks, as a function of its state. Knows nothing of the node. */
 
 import { copyButton } from '../view/copy.ts'
-import { Course } from '../view/course.ts'
+import { Course, type CourseState } from '../view/course.ts'
 import { percent, size, sizeOf } from '../view/numbers.ts'
 import { clone, element, part, svg, write } from '../view/part.ts'
 import { Progress } from '../view/progress.ts'
@@ -25,6 +25,13 @@ export interface Reader {
 
 /** Readers drawn at once; more are only counted. */
 const drawn = 6
+
+/** How the line to a reader is drawn. */
+function readerCourse({ state, path }: Reader): CourseState {
+  if (state === 'active') return path
+  if (state === 'ended') return 'waiting'
+  return path === 'direct' ? 'done' : 'done-relayed'
+}
 
 /** One card. */
 export class ShareCard {
@@ -116,7 +123,7 @@ export class ShareCard {
     }
     for (const reader of shown) {
       const known = this.courses.get(reader.peer) ?? this.addReader(reader.peer)
-      known.course.show(reader.state === 'active' ? reader.path : reader.state === 'done' ? 'done' : 'waiting', { peer: me, label: 'you' }, { peer: reader.peer, away: reader.state === 'ended' })
+      known.course.show(readerCourse(reader), { peer: me, label: 'you' }, { peer: reader.peer, away: reader.state === 'ended' })
       const words = known.row.lastElementChild
       if (words instanceof HTMLElement) write(words, this.readerWords(reader))
     }

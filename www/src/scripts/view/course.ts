@@ -12,7 +12,7 @@ import { element, svg, write } from './part.ts'
 import { face, shortPeer } from './peer.ts'
 
 /** What the drawing shows. */
-export type CourseState = 'idle' | 'seeking' | 'relayed' | 'direct' | 'waiting' | 'done'
+export type CourseState = 'idle' | 'seeking' | 'relayed' | 'direct' | 'waiting' | 'done' | 'done-relayed'
 
 /** One end of the course. */
 export interface End {
@@ -33,7 +33,8 @@ const words: Record<CourseState, string> = {
   relayed: 'connected through the relay',
   direct: 'connected directly',
   waiting: 'one side is away',
-  done: 'all here',
+  done: 'all here, sent directly',
+  'done-relayed': 'all here, sent through the relay',
 }
 
 /** Three fish on the way along one line. */
