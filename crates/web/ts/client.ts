@@ -30,6 +30,8 @@ export interface Session {
   identity: Identity
   /** What this tab has to add to `status().limitations`. */
   limitations: string[]
+  /** Whether it runs in another tab, to which buffers cannot be handed over. */
+  far: boolean
 }
 
 /** How often a call is made again when the node went away under it: a call that kills the node must not do so for ever. */
@@ -104,10 +106,12 @@ export class Client implements ShoalNode {
   async publishContent(source: ContentSource, options: PublishOptions = {}): Promise<string> {
     const { signal, profile = 'unixfs-v1-2025', onProgress } = options
     const content = prepare(source)
-    const publish = (caller: Caller): Promise<string> => {
+    const publish = (caller: Caller, { far }: Session): Promise<string> => {
+      const send = (source: Blob | Uint8Array, transfer: Transferable[]) => caller.call<string>('publish', { source, profile }, { signal, onProgress, transfer })
       if (content.kind === 'stream') return caller.call('publish', { profile }, { signal, onProgress, input: content.stream })
-      const parameters = { source: content.kind === 'blob' ? content.blob : content.bytes, profile }
-      return caller.call('publish', parameters, { signal, onProgress, transfer: content.kind === 'bytes' ? [content.bytes.buffer as ArrayBuffer] : [] })
+      if (content.kind === 'blob') return send(content.blob, [])
+      // Between tabs a message of any size would be copied through the browser's own process; a Blob goes by reference.
+      return far ? send(new Blob([content.bytes]), []) : send(content.bytes, [content.bytes.buffer])
     }
     // Only a Blob is still there after it was sent; publishing it again gives the same CID.
     const cid = await this.#attempt(signal, content.kind === 'blob' ? MOST_REPEATS : 0, publish)
@@ -137,8 +141,8 @@ export class Client implements ShoalNode {
   readContent(cid: string, options: FetchOptions = {}): ReadableStream<Uint8Array> {
     let reader: ContentReader
     const stream = new ReadableStream<Uint8Array>({
-      start: () => {
-        reader = this.#reader(cid, options)
+      start: async () => {
+        reader = this.#reader(cid, options) // what it throws, the stream gives to whoever reads
       },
       pull: async (controller) => {
         const chunk = await reader.next()

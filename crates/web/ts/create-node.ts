@@ -20,10 +20,12 @@ export async function createNode(config: NodeConfig = {}, options: StartOptions 
   options.signal?.throwIfAborted()
   const settings = complete(config, location.href)
   const client: Client = new Client(() => tab.leave(), settings.store.kind === 'indexeddb')
-  const tab = new Tab(settings, client, options.onProgress ?? (() => {}))
+  let started = false
+  const tab = new Tab(settings, client, (progress) => started || options.onProgress?.(progress))
   try {
     tab.join()
     await client.ready(options.signal)
+    started = true
     return client
   } catch (error) {
     await client.stop()

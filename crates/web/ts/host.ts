@@ -6,7 +6,6 @@
 // @ts-ignore: lands with the transport
 import { PeerConnections } from '../../webrtc/js/peer-connections.ts'
 import { Caller } from './caller.ts'
-import type { Settings } from './config.ts'
 import { ShoalError } from './errors.ts'
 import { lookAround, WORKER_BLOCKED } from './limitations.ts'
 import { localPorts } from './local-port.ts'
@@ -17,6 +16,9 @@ import type { Hint } from './wasm.ts'
 
 /** How long a node may take to say goodbye to its peers and close its store before it is ended without ceremony. */
 const GOODBYE = 2_000
+
+/** What a node is started with, apart from what it needs of this page. */
+export type Setup = Omit<StartParameters, 'shim'>
 
 /** A thread with a node server in it. */
 interface Thread {
@@ -46,20 +48,21 @@ export class Host {
   }
 
   /** Starts a node. Rejects with what is wrong with the settings, the store or this browser, or with the signal's reason. */
-  static async start(settings: Settings, signal: AbortSignal, onProgress: (progress: StartProgress) => void): Promise<Host> {
+  static async start(setup: Setup, signal: AbortSignal, onProgress: (progress: StartProgress) => void): Promise<Host> {
     const { limitations, worker } = lookAround()
+    const parameters = { ...setup, limitations: [...setup.limitations, ...limitations] }
     if (worker) {
       try {
-        return await Host.#on(startWorker(), settings, limitations, signal, onProgress)
+        return await Host.#on(startWorker(), parameters, signal, onProgress)
       } catch (error) {
         if (!(error instanceof WorkerBlocked)) throw error
-        limitations.push(WORKER_BLOCKED)
+        parameters.limitations.push(WORKER_BLOCKED)
       }
     }
-    return await Host.#on(await startHere(), settings, limitations, signal, onProgress)
+    return await Host.#on(await startHere(), parameters, signal, onProgress)
   }
 
-  static async #on(thread: Thread, settings: Settings, limitations: string[], signal: AbortSignal, onProgress: (progress: StartProgress) => void): Promise<Host> {
+  static async #on(thread: Thread, setup: Setup, signal: AbortSignal, onProgress: (progress: StartProgress) => void): Promise<Host> {
     const caller = new Caller(thread.port)
     const shim = thread.shim()
     const connections = new PeerConnections(shim.page)
@@ -74,7 +77,7 @@ export class Host {
       return reason
     })
     try {
-      const parameters: StartParameters = { settings, limitations, shim: shim.node }
+      const parameters: StartParameters = { ...setup, shim: shim.node }
       const start = caller.call<Identity>('start', parameters, { signal, onProgress, transfer: shim.node instanceof MessagePort ? [shim.node] : [] })
       const identity = await Promise.race([
         start,

@@ -5,6 +5,7 @@
  */
 import { ShoalError } from './errors.ts'
 import { EventQueue } from './event-queue.ts'
+import { Followers } from './followers.ts'
 import { indexedDbProblem } from './limitations.ts'
 import { exact, type Source } from './rpc.ts'
 import { Streaming, type Context, type Handler } from './server.ts'
@@ -18,6 +19,8 @@ export interface StartParameters {
   settings: Settings
   /** What this browser lacks, as far as the page knows. */
   limitations: string[]
+  /** Whether other tabs of the site use this node. */
+  shared: boolean
   /** The other end belongs to the page's peer connections. */
   shim: MessagePort
 }
@@ -58,6 +61,7 @@ export class NodeServer {
   readonly #readers = new Set<EventQueue>()
   #dead = false
   #started: WasmNode | undefined
+  #followers: Followers | undefined
   #limitations: string[] = []
   #storage: { at: number; estimate: Promise<Pick<NodeStatus['storage'], 'usage' | 'quota' | 'persistent'>> } | undefined
 
@@ -72,7 +76,7 @@ export class NodeServer {
     return this.#started
   }
 
-  async #start({ settings, limitations, shim }: StartParameters, context: Context): Promise<Identity> {
+  async #start({ settings, limitations, shared, shim }: StartParameters, context: Context): Promise<Identity> {
     const tell = (phase: StartProgress['phase']) => context.progress({ phase } satisfies StartProgress)
     tell('loading')
     const module = await load().catch((error: unknown) => {
@@ -83,10 +87,12 @@ export class NodeServer {
     const problem = settings.store.kind === 'indexeddb' ? await indexedDbProblem() : undefined
     if (problem) {
       this.#limitations = [...limitations, problem]
-      settings = { ...settings, store: { ...settings.store, kind: 'memory' } }
     }
-    this.#started = await module.start(settings, shim, (event) => void this.#emit(event))
-    return this.#identity()
+    const able: Settings = problem ? { ...settings, store: { ...settings.store, kind: 'memory' } } : settings
+    this.#started = await module.start(able, shim, (event) => void this.#emit(event))
+    const identity = this.#identity()
+    if (shared) this.#followers = new Followers(identity, settings, this.shared)
+    return identity
   }
 
   #identity(): Identity {
@@ -168,6 +174,7 @@ export class NodeServer {
     const node = this.#node
     this.#started = undefined
     await node.stop()
+    this.#followers?.close()
     for (const reader of this.#readers) reader.end()
     this.#readers.clear()
   }

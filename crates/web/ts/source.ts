@@ -7,7 +7,7 @@ export type Prepared =
   /** Sent by reference; the same bytes again, however often. */
   | { kind: 'blob'; blob: Blob }
   /** A copy of its own, which is handed over. */
-  | { kind: 'bytes'; bytes: Uint8Array }
+  | { kind: 'bytes'; bytes: Uint8Array<ArrayBuffer> }
   /**
    * Read chunk by chunk through the protocol. Transferring the stream itself would copy each chunk just the same, does not work in Safari nor between
    * tabs, and would be a second way to do one thing.

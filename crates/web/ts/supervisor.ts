@@ -3,9 +3,8 @@
  *
  * A node that dies again and again is given up, lest it eat the battery and the peers' patience.
  */
-import type { Settings } from './config.ts'
 import { ShoalError } from './errors.ts'
-import { Host } from './host.ts'
+import { Host, type Setup } from './host.ts'
 import type { StartProgress } from './types.ts'
 import type { Hint } from './wasm.ts'
 import type { Session } from './client.ts'
@@ -28,38 +27,24 @@ export interface Listener {
 
 /** The node of this page, through all its lives. */
 export class Supervisor {
-  readonly #settings: Settings
+  readonly #setup: Setup
   readonly #listener: Listener
   readonly #onProgress: (progress: StartProgress) => void
   readonly #stopping = new AbortController()
   #restarts: number[] = []
   #host: Host | undefined
+  #running: Promise<void> | undefined
 
-  constructor(settings: Settings, listener: Listener, onProgress: (progress: StartProgress) => void) {
-    this.#settings = settings
+  constructor(setup: Setup, listener: Listener, onProgress: (progress: StartProgress) => void) {
+    this.#setup = setup
     this.#listener = listener
     this.#onProgress = onProgress
   }
 
-  /** Runs the node until stopped or given up. Never rejects: failures go to the listener. */
-  async run(): Promise<void> {
-    const { signal } = this.#stopping
-    while (!signal.aborted) {
-      try {
-        const host = await Host.start(this.#settings, signal, this.#onProgress)
-        if (signal.aborted) return host.end('The node was stopped.')
-        this.#host = host
-        this.#listener.up({ caller: host.caller, identity: host.identity, limitations: [] })
-        const reason = await Promise.race([host.died, aborted(signal)])
-        if (signal.aborted) return
-        this.#host = undefined
-        this.#listener.down(reason)
-        await this.#pause(reason)
-      } catch (error) {
-        if (!signal.aborted) this.#listener.failed(error)
-        return
-      }
-    }
+  /** Runs the node until it was stopped or is given up. Never rejects: failures go to the listener. */
+  run(): Promise<void> {
+    this.#running ??= this.#run()
+    return this.#running
   }
 
   /** Passes on what the page noticed. */
@@ -70,13 +55,31 @@ export class Supervisor {
   /** Lets the node say goodbye, then ends it. */
   async stop(): Promise<void> {
     this.#stopping.abort()
-    await this.#host?.stop()
+    await this.#running
   }
 
   /** Ends the node at once. */
   end(reason: string): void {
     this.#stopping.abort()
     this.#host?.end(reason)
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping
+    try {
+      while (!signal.aborted) {
+        const host = await Host.start(this.#setup, signal, this.#onProgress)
+        this.#host = host
+        this.#listener.up({ caller: host.caller, identity: host.identity, limitations: [], far: false })
+        const reason = await Promise.race([host.died, aborted(signal)])
+        if (signal.aborted) return await host.stop()
+        this.#host = undefined
+        this.#listener.down(reason)
+        await this.#pause(reason)
+      }
+    } catch (error) {
+      if (!signal.aborted) this.#listener.failed(error)
+    }
   }
 
   async #pause(reason: string): Promise<void> {
@@ -92,5 +95,8 @@ export class Supervisor {
 }
 
 function aborted(signal: AbortSignal): Promise<string> {
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve('stopped'), { once: true }))
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve('stopped')
+    signal.addEventListener('abort', () => resolve('stopped'), { once: true })
+  })
 }
