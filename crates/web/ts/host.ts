@@ -3,12 +3,10 @@
  *
  * `RTCPeerConnection` exists only in a page and everything else runs best in a worker; see "Where the node runs" in ARCHITECTURE.md.
  */
-// @ts-ignore: lands with the transport
-import { PeerConnections } from '../../webrtc/js/peer-connections.ts'
+import { localPorts, PeerConnections, type Port as ShimPort } from '../../webrtc/js/peer-connections.js'
 import { Caller } from './caller.ts'
 import { ShoalError } from './errors.ts'
 import { lookAround, WORKER_BLOCKED } from './limitations.ts'
-import { localPorts } from './local-port.ts'
 import type { Identity, StartParameters } from './node-server.ts'
 import type { Port } from './rpc.ts'
 import type { StartProgress } from './types.ts'
@@ -29,7 +27,7 @@ interface Thread {
   blocked: Promise<never>
   end(): void
   /** The local ends of a channel whose other end belongs to a wasm node in this thread. */
-  shim(): { page: MessagePort; node: MessagePort }
+  shim(): { page: ShimPort; node: ShimPort }
 }
 
 /** A running node of this page. */
@@ -156,7 +154,7 @@ async function startHere(): Promise<Thread> {
     end: () => page.close(),
     shim: () => {
       const [page, node] = localPorts()
-      return { page: page as unknown as MessagePort, node: node as unknown as MessagePort }
+      return { page, node }
     },
   }
 }

@@ -5,6 +5,7 @@
  */
 import { ShoalError } from './errors.ts'
 import { EventQueue } from './event-queue.ts'
+import type { Port as ShimPort } from '../../webrtc/js/peer-connections.js'
 import { Followers } from './followers.ts'
 import { indexedDbProblem } from './limitations.ts'
 import { exact, type Source } from './rpc.ts'
@@ -12,7 +13,7 @@ import { Streaming, type Context, type Handler } from './server.ts'
 import { throttle } from './throttle.ts'
 import type { Settings } from './config.ts'
 import type { ConnectionInfo, ContentStat, FetchProgress, NodeEvent, NodeStatus, PublishProgress, StartProgress } from './types.ts'
-import { load, type Hint, type WasmFetchOptions, type WasmNode, type WasmReader } from './wasm.ts'
+import { isTrap, load, type Hint, type WasmFetchOptions, type WasmNode, type WasmReader } from './wasm.ts'
 
 /** What a node is started with. */
 export interface StartParameters {
@@ -22,7 +23,7 @@ export interface StartParameters {
   /** Whether other tabs of the site use this node. */
   shared: boolean
   /** The other end belongs to the page's peer connections. */
-  shim: MessagePort
+  shim: ShimPort
 }
 
 /** Who the node is. */
@@ -208,9 +209,9 @@ export class NodeServer {
 
   /** Whether this was a trap, after which the instance's memory is in no known state. */
   #examine(error: unknown): boolean {
-    if (!(error instanceof WebAssembly.RuntimeError)) return false
+    if (!isTrap(error)) return false
     this.#dead = true
-    this.#death.resolve(error.message)
+    this.#death.resolve(error instanceof Error ? error.message : String(error))
     return true
   }
 }
@@ -244,6 +245,7 @@ async function measureStorage(): Promise<Pick<NodeStatus['storage'], 'usage' | '
 
 /** Why the module could not be loaded, in words that lead to the cure. */
 function loadProblem(error: unknown): ShoalError {
+  if (error instanceof ShoalError) return error
   const message = error instanceof Error ? error.message : String(error)
   if (typeof WebAssembly === 'undefined') {
     return new ShoalError('Unsupported', 'This browser cannot run WebAssembly (some turn it off in a lockdown mode), and without it the node cannot run.', { cause: error })

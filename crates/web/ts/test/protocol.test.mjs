@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict'
 import { afterEach, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { localPorts } from '../../../webrtc/js/peer-connections.js'
 import { Caller } from '../caller.ts'
 import { ShoalError } from '../errors.ts'
-import { LocalPort } from '../local-port.ts'
 import { Disconnected } from '../rpc.ts'
 import { serve, Streaming } from '../server.ts'
 
@@ -23,7 +23,7 @@ function broadcast() {
   return pair
 }
 
-const kinds = { MessageChannel: channels, BroadcastChannel: broadcast, LocalPort: LocalPort.pair }
+const kinds = { MessageChannel: channels, BroadcastChannel: broadcast, 'ports of one thread': localPorts }
 
 function connect(handlers, ports = channels) {
   const [near, far] = ports()
