@@ -34,7 +34,7 @@ interface Thread {
 export class Host {
   readonly caller: Caller
   readonly identity: Identity
-  /** Resolves with the reason when the node has died. The host is closed by then. */
+  /** Resolves when the node has died, with a sentence that says why. The host is closed by then. */
   readonly died: Promise<string>
   readonly #close: (reason: string) => void
 
@@ -71,8 +71,9 @@ export class Host {
       thread.end()
     }
     const died = Promise.race([caller.call<string>('failure', {}).catch((error: Error) => error.message), thread.broken]).then((reason) => {
-      close(`The node failed (${reason}).`)
-      return reason
+      const sentence = `The node failed (${reason}).`
+      close(sentence)
+      return sentence
     })
     try {
       const parameters: StartParameters = { ...setup, shim: shim.node }
@@ -80,8 +81,8 @@ export class Host {
       const identity = await Promise.race([
         start,
         thread.blocked,
-        died.then((reason) => {
-          throw new ShoalError('Internal', `The node failed while it started (${reason}). Reload the page; if it stays, please report it.`)
+        died.then((sentence) => {
+          throw new ShoalError('Internal', `${sentence} It had not even started. Reload the page; if it stays, please report it.`)
         }),
       ])
       return new Host(caller, identity, died, close)

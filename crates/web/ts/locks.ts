@@ -43,9 +43,10 @@ export class MessageLocks implements Locks {
     const signal = 'signal' in options ? options.signal : undefined
     const say = (type: Word['type']) => channel.postMessage({ type, id } satisfies Word)
     try {
-      while (!(await this.#ask(channel, id, say))) {
+      for (let answer = await this.#ask(channel, id, say); answer !== 'granted'; answer = await this.#ask(channel, id, say)) {
         if ('ifAvailable' in options) return await hold(null)
-        await this.#retry(channel, signal)
+        if (answer === 'taken') await this.#retry(channel, signal)
+        signal?.throwIfAborted()
       }
       signal?.throwIfAborted()
       const lost = Promise.withResolvers<never>()
@@ -62,16 +63,18 @@ export class MessageLocks implements Locks {
     }
   }
 
-  /** Whether nobody holds it, and nobody who asks at the same time goes first. */
-  async #ask(channel: BroadcastChannel, id: string, say: (type: Word['type']) => void): Promise<boolean> {
+  /** Granted where nobody holds it, and nobody who asks at the same time goes first. `freed`: taken, but given up since. */
+  async #ask(channel: BroadcastChannel, id: string, say: (type: Word['type']) => void): Promise<'granted' | 'taken' | 'freed'> {
     let taken = false
+    let freed = false
     channel.onmessage = ({ data }: MessageEvent<Word>) => {
-      if (data.type === 'held' || (data.type === 'ask' && data.id < id)) taken = true
+      if (data.type === 'free') freed = true
+      else if (data.type === 'held' || (data.type === 'ask' && data.id < id)) taken = true
       else if (data.type === 'ask') say('ask') // for one that asked after this one did: it must hear that it is not alone
     }
     say('ask')
     await new Promise((resolve) => setTimeout(resolve, ANSWER))
-    return !taken
+    return !taken ? 'granted' : freed ? 'freed' : 'taken'
   }
 
   #retry(channel: BroadcastChannel, signal: AbortSignal | undefined): Promise<void> {

@@ -87,7 +87,7 @@ export class Supervisor {
     this.#restarts = this.#restarts.filter((at) => now - at < WINDOW)
     const delay = DELAYS[this.#restarts.length]
     if (this.#restarts.length >= MAX_RESTARTS || delay === undefined) {
-      throw new ShoalError('Internal', `The node failed ${MAX_RESTARTS + 1} times within a minute (last: ${reason}). Reload the page; if it stays, please report it.`)
+      throw new ShoalError('Internal', `${reason} That was the ${MAX_RESTARTS + 1}th time within a minute. Reload the page; if it stays, please report it.`)
     }
     this.#restarts.push(now)
     await new Promise((resolve) => setTimeout(resolve, delay))
