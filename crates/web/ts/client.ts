@@ -155,8 +155,8 @@ export class Client implements ShoalNode {
   }
 
   async statContent(cid: string, options: FetchOptions = {}): Promise<ContentStat> {
-    const { signal, onProgress, from } = options
-    const parameters = { cid, options: from === undefined ? {} : { from } }
+    const { signal, onProgress, from, via } = options
+    const parameters = { cid, options: { ...(from !== undefined && { from }), ...(via !== undefined && { via }) } }
     return await this.#attempt(signal, MOST_REPEATS, (caller) => caller.call('stat', parameters, { signal, onProgress }))
   }
 

@@ -57,10 +57,11 @@ export class ContentReader implements Source<Uint8Array> {
   }
 
   async #open(): Promise<void> {
-    const { from, length, signal, onProgress } = this.#options
+    const { from, via, length, signal, onProgress } = this.#options
     const left = this.#size === undefined ? length : this.#size - this.#delivered
     const options = {
       ...(from !== undefined && { from }),
+      ...(via !== undefined && { via }),
       ...(this.#offset + this.#delivered > 0 && { offset: this.#offset + this.#delivered }),
       ...(left !== undefined && { length: left }),
     }

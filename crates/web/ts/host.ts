@@ -10,7 +10,6 @@ import { lookAround, WORKER_BLOCKED } from './limitations.ts'
 import type { Identity, StartParameters } from './node-server.ts'
 import type { Port } from './rpc.ts'
 import type { StartProgress } from './types.ts'
-import type { Hint } from './wasm.ts'
 
 /** How long a node may take to say goodbye to its peers and close its store before it is ended without ceremony. */
 const GOODBYE = 2_000
@@ -92,9 +91,9 @@ export class Host {
     }
   }
 
-  /** Tells the node what the page noticed. */
-  hint(kind: Hint): void {
-    this.caller.call('hint', { kind }).catch(() => {}) // it is only a hint
+  /** The network or the page came back: the node shall try at once what it waits with. */
+  hurry(): void {
+    this.caller.call('hurry', {}).catch(() => {}) // it is only a hint
   }
 
   /** Lets the node close its connections and store, then ends it. */

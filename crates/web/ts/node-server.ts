@@ -13,7 +13,7 @@ import { Streaming, type Context, type Handler } from './server.ts'
 import { throttle } from './throttle.ts'
 import type { Settings } from './config.ts'
 import type { ConnectionInfo, ContentStat, FetchProgress, NodeEvent, NodeStatus, PublishProgress, StartProgress } from './types.ts'
-import { isTrap, load, type Hint, type WasmFetchOptions, type WasmNode, type WasmReader } from './wasm.ts'
+import { isTrap, load, type WasmFetchOptions, type WasmNode, type WasmReader } from './wasm.ts'
 
 /** What a node is started with. */
 export interface StartParameters {
@@ -52,7 +52,7 @@ export class NodeServer {
     ...this.#guarded({
       start: (parameters: StartParameters, context) => this.#start(parameters, context),
       stop: async () => this.#stop(),
-      hint: async ({ kind }: { kind: Hint }) => this.#node.hint?.(kind),
+      hurry: async () => this.#node.hurry(),
     }),
     /** Settles when the node has died, with the reason. Nothing else is answered from then on. */
     failure: () => this.#death.promise,

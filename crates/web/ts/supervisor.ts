@@ -6,7 +6,6 @@
 import { ShoalError } from './errors.ts'
 import { Host, type Setup } from './host.ts'
 import type { StartProgress } from './types.ts'
-import type { Hint } from './wasm.ts'
 import type { Session } from './client.ts'
 
 /** Restarts within a minute before the node is given up. */
@@ -47,9 +46,9 @@ export class Supervisor {
     return this.#running
   }
 
-  /** Passes on what the page noticed. */
-  hint(kind: Hint): void {
-    this.#host?.hint(kind)
+  /** The network or the page came back. */
+  hurry(): void {
+    this.#host?.hurry()
   }
 
   /** Lets the node say goodbye, then ends it. */

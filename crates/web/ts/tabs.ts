@@ -36,9 +36,8 @@ export class Tab {
     const { signal } = this.#left
     addEventListener('pagehide', () => this.#putAside(), { signal })
     addEventListener('pageshow', (event) => event.persisted && this.#takePart(), { signal })
-    addEventListener('online', () => this.#supervisor?.hint('online'), { signal })
-    addEventListener('offline', () => this.#supervisor?.hint('offline'), { signal })
-    document.addEventListener('visibilitychange', () => this.#look(), { signal })
+    addEventListener('online', () => this.#supervisor?.hurry(), { signal })
+    document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && this.#comeBack(), { signal })
     this.#takePart()
   }
 
@@ -125,9 +124,10 @@ export class Tab {
     this.#follower = undefined
   }
 
-  #look(): void {
-    this.#supervisor?.hint(document.visibilityState)
-    if (document.visibilityState === 'visible') this.#follower?.check()
+  /** The tab is looked at again; timers and connections may have slept meanwhile. */
+  #comeBack(): void {
+    this.#supervisor?.hurry()
+    this.#follower?.check()
   }
 
   /** The page is left, perhaps to come back from the back-forward cache: peers and other tabs shall know at once. */

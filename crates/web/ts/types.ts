@@ -89,6 +89,8 @@ export interface FetchProgress {
 export interface FetchOptions extends CallOptions {
   /** PeerIds that are believed to have the content (a share link names its sender). */
   from?: string[]
+  /** Multiaddrs of relays through which those peers can be reached, besides this node's own (a share link may name some). */
+  via?: string[]
   /** First byte wanted. Default 0. */
   offset?: number
   /** Number of bytes wanted. Default: to the end. */

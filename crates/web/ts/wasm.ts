@@ -21,16 +21,14 @@ export interface WasmNode {
   status(): Promise<NodeStatus>
   connect(peer: string, signal: AbortSignal): Promise<ConnectionInfo>
   stop(): Promise<void>
-  /** Something happened to the page that may be worth a look at the connections. */
-  hint?(kind: Hint): void
+  /** The network or the page came back: tries at once what waits. */
+  hurry(): void
 }
-
-/** What the page notices before the network does. */
-export type Hint = 'online' | 'offline' | 'visible' | 'hidden'
 
 /** What of `FetchOptions` concerns the node. */
 export interface WasmFetchOptions {
   from?: string[]
+  via?: string[]
   offset?: number
   length?: number
 }
