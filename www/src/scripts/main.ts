@@ -84,7 +84,7 @@ async function start(): Promise<void> {
     const via = openLink(loaded)
     addEventListener('hashchange', () => openLink(loaded))
     const started = await startNode(loaded, via, ({ phase }) => statusBar.say(starting[phase]))
-    void feed.follow(started)
+    void feed.follow(started).finally(() => statusBar.say('The node has stopped. Reload the page to start it again.'))
     statusBar.follow(started)
     nodeStarted(started)
     statusBar.show(await started.status())
