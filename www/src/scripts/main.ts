@@ -39,7 +39,9 @@ new MutationObserver(settle).observe(byId('shared'), { childList: true })
 /** The part of the URL that no server sees; `#work` is the skip link's target. */
 const hasLink = (url: string) => /#(?!work$)./s.test(url)
 
-const openLink = (loaded: Package): string[] => (hasLink(location.href) ? inbox.open(loaded, location.href) : [])
+function openLink(loaded: Package): void {
+  if (hasLink(location.href)) inbox.open(loaded, location.href)
+}
 
 function refuse(sentence: string): void {
   byId('refusals').replaceChildren(element('p', { class: 'notice' }, sentence))
@@ -81,9 +83,9 @@ const starting = { loading: 'Loading the nodeâ€¦', starting: 'Starting the nodeâ
 async function start(): Promise<void> {
   try {
     const loaded = await shoal
-    const via = openLink(loaded)
+    openLink(loaded)
     addEventListener('hashchange', () => openLink(loaded))
-    const started = await startNode(loaded, via, ({ phase }) => statusBar.say(starting[phase]))
+    const started = await startNode(loaded, ({ phase }) => statusBar.say(starting[phase]))
     void feed.follow(started).finally(() => statusBar.say('The node has stopped. Reload the page to start it again.'))
     statusBar.follow(started)
     nodeStarted(started)

@@ -29,13 +29,12 @@ export async function loadPackage(): Promise<Package> {
 }
 
 /**
- * @param via relays that a link names, asked besides this page's own server.
  * @param onProgress told at each step of the start
  * @returns the node, which is also `window.shoal` from then on.
  */
-export async function startNode(shoal: Package, via: string[], onProgress: (progress: StartProgress) => void): Promise<ShoalNode> {
+export async function startNode(shoal: Package, onProgress: (progress: StartProgress) => void): Promise<ShoalNode> {
   try {
-    const node = await create(shoal, via, onProgress)
+    const node = await shoal.createNode({}, { onProgress })
     window.shoal = node
     mark('ready')
     return node
@@ -43,16 +42,4 @@ export async function startNode(shoal: Package, via: string[], onProgress: (prog
     mark('failed')
     throw error
   }
-}
-
-/** A link comes from anywhere: relays in it that the node does not accept are left out, they must not keep it from starting. */
-async function create(shoal: Package, via: string[], onProgress: (progress: StartProgress) => void): Promise<ShoalNode> {
-  if (via.length > 0) {
-    try {
-      return await shoal.createNode({ bootstrap: [location.origin, ...via] }, { onProgress })
-    } catch (error) {
-      if (!(error instanceof shoal.ShoalError) || error.name !== 'InvalidConfig') throw error
-    }
-  }
-  return shoal.createNode({}, { onProgress })
 }

@@ -6,7 +6,7 @@ import type { Package } from '../node/start.ts'
 import { clone, element, part, write } from '../view/part.ts'
 import { announce } from '../view/announce.ts'
 import { safeName } from './kind.ts'
-import { Reception } from './reception.ts'
+import { Reception, type Wanted } from './reception.ts'
 
 /** Cards kept at once; the oldest goes when one more link is opened. Each may hold a content of 256 MB. */
 const most = 8
@@ -26,27 +26,26 @@ export class Inbox {
     this.activity = activity
   }
 
-  /** Opens the link in the page's URL, if there is one. @returns relays that it names */
-  open(shoal: Package, url: string): string[] {
+  /** Opens the link in the page's URL, if there is one. */
+  open(shoal: Package, url: string): void {
     let link
     try {
       link = shoal.parseLink(url)
     } catch (error) {
       this.malformed(error)
-      return []
+      return
     }
     const { cid } = link
     this.place.querySelector('.malformed')?.remove()
     const known = this.receptions.get(cid)
-    const reception = known ?? this.add({ cid, name: safeName(link.name), from: link.from === undefined ? [] : [link.from] })
+    const reception = known ?? this.add({ cid, name: safeName(link.name), from: link.from === undefined ? [] : [link.from], via: link.via ?? [] })
     this.place.prepend(reception.card.root)
     if (known) announce('This is already on this page')
     if (!known || !known.lively) void reception.run()
     reception.card.root.scrollIntoView({ block: 'nearest' })
-    return link.via ?? []
   }
 
-  private add(wanted: { cid: string; name: string; from: string[] }): Reception {
+  private add(wanted: Wanted): Reception {
     const reception = new Reception(wanted, this.node, (state) => {
       if (state.phase === 'fetching' && state.total) this.percents.set(wanted.cid, Math.floor((100 * state.bytes) / state.total))
       else this.percents.delete(wanted.cid)

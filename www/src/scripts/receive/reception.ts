@@ -13,7 +13,10 @@ import { contentElement } from './show.ts'
 export interface Wanted {
   cid: string
   name: string
+  /** PeerIds of senders. */
   from: string[]
+  /** Multiaddrs of relays through which they can be reached. */
+  via: string[]
 }
 
 /** One reception. */
@@ -57,6 +60,7 @@ export class Reception {
       const began = performance.now()
       const stream = node.readContent(this.wanted.cid, {
         from: this.wanted.from.filter((peer) => peer !== node.peerId),
+        via: this.wanted.via,
         signal: running.signal,
         onProgress: (progress) => {
           if (running.signal.aborted) return
