@@ -1,0 +1,187 @@
+//! The settings of a node, as they come from the page: checked once, here, and typed from then on.
+//!
+//! The TypeScript half (`crates/web/ts/config.ts`) has filled in defaults and refused unknown fields; what is checked again is what would
+//! harm the node. The fields are documented for users in `crates/web/ts/types.ts`.
+
+use libp2p::{Multiaddr, multiaddr::Protocol};
+use serde::Deserialize;
+use std::time::Duration;
+
+use crate::error::Error;
+
+/// Settings of a node.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Config {
+    /// Multiaddrs ending in `/p2p/<PeerId>`, or `http(s)` URLs of relays.
+    #[serde(default)]
+    pub bootstrap: Vec<String>,
+    /// Where blocks and the identity are kept.
+    #[serde(default)]
+    pub store: StoreConfig,
+    /// STUN and TURN servers.
+    #[serde(default)]
+    pub ice_servers: Vec<IceServer>,
+    /// What peers are told by identify.
+    #[serde(default)]
+    pub metadata: Metadata,
+    /// Milliseconds before an attempt to reach a peer counts as failed.
+    #[serde(default = "default_connection_timeout")]
+    pub connection_timeout: u32,
+    /// Most peers at once.
+    #[serde(default = "default_max_connections")]
+    pub max_connections: usize,
+}
+
+/// Where blocks are kept.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StoreConfig {
+    /// `indexeddb` or `memory`.
+    #[serde(default)]
+    pub kind: StoreKind,
+    /// The database's name.
+    #[serde(default = "default_store_name")]
+    pub name: String,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self { kind: StoreKind::default(), name: default_store_name() }
+    }
+}
+
+/// The kind of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreKind {
+    /// Durable, in the browser's database.
+    #[default]
+    IndexedDb,
+    /// Gone when the page closes.
+    Memory,
+}
+
+/// One STUN or TURN server, as in the W3C's `RTCIceServer`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct IceServer {
+    /// One URL or several.
+    pub urls: OneOrMany,
+    /// TURN only.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// TURN only.
+    #[serde(default)]
+    pub credential: Option<String>,
+}
+
+/// A string or a list of strings.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    /// A single one.
+    One(String),
+    /// Several.
+    Many(Vec<String>),
+}
+
+impl OneOrMany {
+    /// As a list.
+    pub fn to_vec(&self) -> Vec<String> {
+        match self {
+            Self::One(one) => vec![one.clone()],
+            Self::Many(many) => many.clone(),
+        }
+    }
+}
+
+/// What this node says of itself.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Metadata {
+    /// The program's name.
+    #[serde(default = "default_client")]
+    pub client: String,
+    /// Its version.
+    #[serde(default = "default_version")]
+    pub version: String,
+}
+
+impl Default for Metadata {
+    fn default() -> Self {
+        Self { client: default_client(), version: default_version() }
+    }
+}
+
+fn default_connection_timeout() -> u32 {
+    20_000
+}
+fn default_max_connections() -> usize {
+    64
+}
+fn default_store_name() -> String {
+    "shoal".to_owned()
+}
+fn default_client() -> String {
+    "shoal".to_owned()
+}
+fn default_version() -> String {
+    env!("CARGO_PKG_VERSION").to_owned()
+}
+
+/// One entry of `bootstrap`, understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bootstrap {
+    /// A relay's own address, with its PeerId.
+    Address(Multiaddr),
+    /// A relay's web server: its `/bootstrap` says the addresses.
+    Server(String),
+}
+
+impl Config {
+    /// Understands and checks every field.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] names the field and the remedy.
+    pub fn check(&self) -> Result<Vec<Bootstrap>, Error> {
+        if !(1_000..=120_000).contains(&self.connection_timeout) {
+            return Err(Error::config("connectionTimeout", "give milliseconds between 1,000 and 120,000"));
+        }
+        if !(2..=400).contains(&self.max_connections) {
+            return Err(Error::config("maxConnections", "give a number between 2 and 400"));
+        }
+        if self.bootstrap.len() > 16 {
+            return Err(Error::config("bootstrap", "give at most 16 entries"));
+        }
+        self.bootstrap.iter().enumerate().map(|(index, text)| bootstrap(index, text)).collect()
+    }
+
+    /// How long an attempt to reach a peer may take.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.connection_timeout.into())
+    }
+}
+
+fn bootstrap(index: usize, text: &str) -> Result<Bootstrap, Error> {
+    let field = format!("bootstrap[{index}]");
+    if text.len() > 1_024 {
+        return Err(Error::config(&field, "an address has at most 1,024 characters"));
+    }
+    if text.starts_with("http://") || text.starts_with("https://") {
+        return Ok(Bootstrap::Server(text.trim_end_matches('/').to_owned()));
+    }
+    let address: Multiaddr = text.parse().map_err(|_| {
+        Error::config(&field, "give a multiaddr such as /dns4/relay.example/tcp/443/tls/ws/p2p/12D3…, or the URL of a relay")
+    })?;
+    if !matches!(address.iter().last(), Some(Protocol::P2p(_))) {
+        return Err(Error::config(&field, "the multiaddr must end in /p2p/<PeerId of the relay>"));
+    }
+    if crate::transport::websocket::url(&address).is_none() {
+        return Err(Error::config(
+            &field,
+            "a page reaches relays by WebSocket: the multiaddr must be of the form /ip4|dns4/…/tcp/…/ws or …/tls/ws",
+        ));
+    }
+    Ok(Bootstrap::Address(address))
+}

@@ -1,0 +1,352 @@
+//! Brings a DAG from peers into the store, and goes on by itself after every break.
+//!
+//! ```text
+//!        ┌───────────────────────────── any break ─────────────────────────────┐
+//!        ▼                                                                     │
+//!   walk what is here ──all──► done        missing ──► choose a session ──► transfer
+//!                                                       │      ▲
+//!                                                       └─wait─┘  (dial, relay back, sender's tab opened again)
+//! ```
+//!
+//! Each round starts from the store, so a break costs what was in flight and nothing else: what arrived is durable and is not asked for
+//! again. Blocks are verified before they are stored; a block that does not verify costs its sender the connection.
+
+use std::{collections::BTreeSet, rc::Rc, time::Duration};
+
+use bytes::Bytes;
+use futures::{FutureExt, StreamExt, future::LocalBoxFuture, select_biased, stream::FuturesUnordered};
+use libp2p::{Multiaddr, PeerId};
+use shoal_protocol::{
+    content::{
+        Block,
+        cid::{Cid, Codec},
+        walk::Scope,
+    },
+    exchange::{self, Download, DownloadError, Refusal},
+};
+use web_time::Instant;
+
+use crate::{
+    error::Error,
+    event::{FetchProgress, Phase},
+    hash,
+    notify::Notify,
+    peers::{Dial, Path},
+    platform,
+    session::{PeerSession, SessionStream},
+    shared::Shared,
+    store::Store,
+    throttle::Throttle,
+};
+
+/// How long after a failed attempt a peer is dialled again: soon enough for a person who reopens a tab, seldom enough for a relay.
+const RETRY: Duration = Duration::from_secs(2);
+/// How long a direct connection may take before a relayed one carries the whole.
+const DIRECT_PATIENCE: Duration = Duration::from_secs(10);
+/// Blocks asked for over a relay while the direct connection is being made: the root, so that size and name can be shown at once.
+const SMALL: u64 = 1;
+
+/// What is fetched, from whom, and who is told.
+pub struct Fetch {
+    /// The node.
+    pub shared: Shared,
+    /// The root.
+    pub root: Cid,
+    /// How much of it.
+    pub scope: Scope,
+    /// Who is believed to have it.
+    pub from: Vec<PeerId>,
+    /// Further relays by which they may be reached.
+    pub via: Vec<Multiaddr>,
+    /// Told of progress.
+    pub report: Rc<dyn Fn(FetchProgress)>,
+    /// Fires whenever a block became durable.
+    pub stored: Notify,
+}
+
+/// How a transfer over one session ended.
+enum Outcome {
+    /// All that was asked for is durable.
+    Done,
+    /// The session or its peer went away.
+    Broken,
+    /// A better path to the same peer stands.
+    Better,
+    /// The peer does not have it (any more).
+    Missing,
+    /// The peer has too much to do.
+    Busy,
+    /// The peer broke the rules.
+    Violation(String),
+    /// Our own store failed, or the content itself is broken.
+    Failed(Error),
+}
+
+/// Why one arrived block could not be kept.
+enum Rejected {
+    Mismatch,
+    Store(Error),
+}
+
+/// A block that is durable.
+struct Kept {
+    /// Its length and that of its record's head.
+    on_the_wire: u64,
+    /// How much of the file it is: nothing, for a node that only links.
+    content: u64,
+}
+
+struct Round {
+    tried: BTreeSet<PeerId>,
+    throttle: Throttle,
+    total: Option<u64>,
+}
+
+impl Fetch {
+    /// Runs until everything is durable. Dropping the future cancels.
+    ///
+    /// # Errors
+    /// Where no peer is known at all, the store fails, or the DAG is malformed; absence of peers is waited out.
+    pub async fn run(self) -> Result<(), Error> {
+        let mut round = Round { tried: BTreeSet::new(), throttle: Throttle::default(), total: None };
+        self.tell(&round, Phase::Local, 0, None);
+        loop {
+            let mut download = Download::new(self.root.clone(), self.scope);
+            let complete = pass_local(&self.shared.store, &mut download).await?;
+            round.total = download.progress().size.or(round.total);
+            let present = download.progress().bytes;
+            if complete {
+                self.tell(&round, Phase::Done, present, None);
+                return Ok(());
+            }
+            let (peer, session, path, whole) = self.choose(&mut round, present).await?;
+            let count = (!whole).then_some(SMALL);
+            self.tell(&round, Phase::Fetching, present, Some((peer, path)));
+            match self.transfer(&mut download, &mut round, peer, &session, path, count).await {
+                Outcome::Done | Outcome::Better => {}
+                Outcome::Broken => platform::sleep(Duration::from_millis(50)).await,
+                Outcome::Missing => {
+                    round.tried.insert(peer);
+                }
+                Outcome::Busy => platform::sleep(RETRY).await,
+                Outcome::Violation(reason) => {
+                    round.tried.insert(peer);
+                    self.shared.drop_peer(peer, &reason);
+                }
+                Outcome::Failed(error) => return Err(error),
+            }
+        }
+    }
+
+    fn tell(&self, round: &Round, phase: Phase, bytes: u64, peer: Option<(PeerId, Path)>) {
+        let (peer, path) = peer.map_or((None, None), |(peer, path)| (Some(peer.to_string()), Some(path)));
+        (self.report)(FetchProgress { phase, bytes, total: round.total, peer, path });
+    }
+
+    /// Waits for a session to a peer that may have it. `true`: ask for everything; `false`: only for what is small.
+    async fn choose(&self, round: &mut Round, present: u64) -> Result<(PeerId, PeerSession, Path, bool), Error> {
+        let mut phase = None;
+        let started = Instant::now();
+        let mut dialled = None::<Instant>;
+        loop {
+            if !self.shared.is_running() {
+                return Err(Error::Stopped);
+            }
+            let changed = self.shared.peers.borrow().changed.changed();
+            if let Some(found) = self.best(round, started) {
+                return Ok(found);
+            }
+            let candidates = self.candidates(round);
+            if candidates.is_empty() {
+                if self.from.is_empty() {
+                    return Err(Error::NotFound(format!("no connected peer has {}; name the peer that has it with `from`", self.root)));
+                }
+                // Everybody said no. A sender may still be publishing, or its tab may come back with the content: ask again.
+                round.tried.clear();
+                self.enter(round, &mut phase, Phase::Waiting, present);
+                platform::sleep(RETRY).await;
+                continue;
+            }
+            let (running, failed) = self.dials(&candidates);
+            if !running && dialled.is_none_or(|at| at.elapsed() >= RETRY) {
+                dialled = Some(Instant::now());
+                for peer in &candidates {
+                    self.shared.dial(*peer, self.via.clone())?;
+                }
+            }
+            let next = if failed && phase.is_some() { Phase::Waiting } else { Phase::Connecting };
+            self.enter(round, &mut phase, next, present);
+            select_biased! {
+                () = changed.fuse() => {}
+                () = platform::sleep(RETRY).boxed_local().fuse() => {}
+            }
+        }
+    }
+
+    fn enter(&self, round: &Round, phase: &mut Option<Phase>, next: Phase, present: u64) {
+        if *phase != Some(next) && !(next == Phase::Connecting && *phase == Some(Phase::Waiting)) {
+            *phase = Some(next);
+            self.tell(round, next, present, None);
+        }
+    }
+
+    /// Peers to be tried: those that were named, and whoever of ours is connected.
+    fn candidates(&self, round: &Round) -> BTreeSet<PeerId> {
+        let peers = self.shared.peers.borrow();
+        let connected = peers.iter().filter(|(_, peer)| peer.session().is_some()).map(|(id, _)| *id);
+        self.from.iter().copied().chain(connected).filter(|peer| *peer != self.shared.local && !round.tried.contains(peer)).collect()
+    }
+
+    fn dials(&self, candidates: &BTreeSet<PeerId>) -> (bool, bool) {
+        let peers = self.shared.peers.borrow();
+        let mut known = candidates.iter().filter_map(|peer| peers.peer(peer)).map(|peer| &peer.dial);
+        (known.clone().any(|dial| *dial == Dial::Running), known.any(|dial| matches!(dial, Dial::Failed(_))))
+    }
+
+    /// A session worth asking now: a direct one for everything; a relayed one for everything when no direct one can be had, and for what is
+    /// small while one is being made.
+    fn best(&self, round: &Round, started: Instant) -> Option<(PeerId, PeerSession, Path, bool)> {
+        let candidates = self.candidates(round);
+        let peers = self.shared.peers.borrow();
+        let sessions = candidates.iter().filter_map(|id| {
+            let peer = peers.peer(id)?;
+            let (session, path) = peer.session()?;
+            Some((*id, session.clone(), path, peer))
+        });
+        let (id, session, path, peer) = sessions.max_by_key(|(_, _, path, _)| *path)?;
+        let whole = path == Path::Direct || matches!(peer.dial, Dial::Failed(_)) || started.elapsed() >= DIRECT_PATIENCE;
+        if whole {
+            return Some((id, session, path, true));
+        }
+        // The peer reached us through a relay and nobody has tried the direct way yet.
+        let untried = peer.dial == Dial::Idle;
+        drop(peers);
+        if untried {
+            let _ = self.shared.dial(id, self.via.clone());
+        }
+        round.total.is_none().then_some((id, session, path, false))
+    }
+
+    async fn transfer(
+        &self,
+        download: &mut Download,
+        round: &mut Round,
+        peer: PeerId,
+        session: &PeerSession,
+        path: Path,
+        count: Option<u64>,
+    ) -> Outcome {
+        let Ok(stream) = session.open().await else { return Outcome::Broken };
+        let Some(request) = download.request_some(count) else { return Outcome::Done };
+        if stream.write(request.encode()).await.is_err() {
+            return Outcome::Broken;
+        }
+        stream.finish();
+
+        let mut keeping: FuturesUnordered<LocalBoxFuture<'_, Result<Kept, Rejected>>> = FuturesUnordered::new();
+        let mut durable = download.progress().bytes;
+        let mut ended = None;
+        loop {
+            if keeping.is_empty()
+                && let Some(outcome) = ended.take()
+            {
+                return outcome;
+            }
+            let better = self.shared.peers.borrow().changed.changed();
+            select_biased! {
+                kept = keeping.select_next_some() => match kept {
+                    Ok(kept) => {
+                        // Credit only for what is durable: a slow disk slows the sender, and what waits here is bounded by the window.
+                        stream.consumed(kept.on_the_wire);
+                        durable += kept.content;
+                        self.stored.notify();
+                        if round.throttle.due() {
+                            self.tell(round, Phase::Fetching, durable, Some((peer, path)));
+                        }
+                    }
+                    Err(Rejected::Mismatch) => return Outcome::Violation("it sent a block that does not match its CID".to_owned()),
+                    Err(Rejected::Store(error)) => return Outcome::Failed(error),
+                },
+                part = read_unless(&stream, ended.is_some()).fuse() => match part {
+                    Ok(Some(bytes)) => {
+                        let received = download.receive(bytes);
+                        while let Some(arrived) = download.next() {
+                            keeping.push(self.keep(arrived.cid, arrived.data, arrived.verified));
+                        }
+                        let size = download.progress().size;
+                        if size.is_some() && round.total != size {
+                            round.total = size;
+                            self.tell(round, Phase::Fetching, durable, Some((peer, path)));
+                        }
+                        ended = match received {
+                            Ok(()) => download.outcome().map(Outcome::from),
+                            Err(DownloadError::Content(problem)) => Some(Outcome::Failed(malformed(&problem))),
+                            Err(problem) => Some(Outcome::Violation(problem.to_string())),
+                        };
+                    }
+                    Ok(None) => ended = Some(download.finish().map_or_else(|violation| Outcome::Violation(violation.to_string()), Outcome::from)),
+                    Err(_) => ended = Some(Outcome::Broken),
+                },
+                () = better.fuse() => {
+                    let direct = self.shared.peers.borrow().peer(&peer).and_then(|known| known.session().map(|(_, path)| path)) == Some(Path::Direct);
+                    if path == Path::Relayed && direct && ended.is_none() {
+                        ended = Some(Outcome::Better);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Verifies one block and makes it durable.
+    fn keep(&self, cid: Cid, data: Bytes, verified: bool) -> LocalBoxFuture<'_, Result<Kept, Rejected>> {
+        let store = self.shared.store.clone();
+        async move {
+            if !verified && cid.digest() != Some(&hash::sha256(&data).await) {
+                return Err(Rejected::Mismatch);
+            }
+            let content = if cid.codec() == Codec::Raw { data.len() as u64 } else { 0 };
+            let on_the_wire = exchange::block_record_bytes(data.len());
+            store.put(vec![Block { cid, data }]).await.map_err(|error| Rejected::Store(error.into()))?;
+            Ok(Kept { on_the_wire, content })
+        }
+        .boxed_local()
+    }
+}
+
+impl From<exchange::Outcome> for Outcome {
+    fn from(outcome: exchange::Outcome) -> Self {
+        match outcome {
+            exchange::Outcome::Delivered => Self::Done,
+            exchange::Outcome::Refused(Refusal::Busy) => Self::Busy,
+            exchange::Outcome::Missing | exchange::Outcome::Refused(_) => Self::Missing,
+        }
+    }
+}
+
+fn malformed(problem: &impl std::fmt::Display) -> Error {
+    Error::Unsupported(format!("the content is malformed: {problem}"))
+}
+
+/// Passes the blocks that are here; tells whether that was all.
+///
+/// # Errors
+/// Where the store fails or the DAG is malformed.
+pub async fn pass_local(store: &Store, download: &mut Download) -> Result<bool, Error> {
+    loop {
+        let Some(cid) = download.current().cloned() else { return Ok(true) };
+        // Of a leaf, having it is enough; but of a file that is a single leaf, its length is the file's.
+        let passed = if download.needs_data() || download.progress().blocks == 0 {
+            let Some(data) = store.get(&cid).await? else { return Ok(false) };
+            download.pass_local(Some(&data))
+        } else if store.has(&cid).await? {
+            download.pass_local(None)
+        } else {
+            return Ok(false);
+        };
+        passed.map_err(|problem| malformed(&problem))?;
+    }
+}
+
+async fn read_unless(stream: &SessionStream, ended: bool) -> Result<Option<Bytes>, crate::session::Ended> {
+    if ended { std::future::pending().await } else { stream.read().await }
+}

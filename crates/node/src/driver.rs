@@ -1,0 +1,349 @@
+//! The loop: swarm events and orders in, table of peers and swarm calls out. It decides little; [`crate::relays`] and the protocol crate do.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use futures::{FutureExt, StreamExt, channel::mpsc, select, stream::FuturesUnordered};
+use futures_timer::Delay;
+use libp2p::{
+    Multiaddr, PeerId, Swarm, identify,
+    multiaddr::Protocol,
+    ping, relay,
+    swarm::{
+        ConnectionId, SwarmEvent,
+        dial_opts::{DialOpts, PeerCondition},
+    },
+};
+use shoal_protocol::session::Session;
+use web_time::Instant;
+
+use crate::{
+    behaviour::{Behaviour, BehaviourEvent, SESSION, streams},
+    bootstrap,
+    content::serve::serve,
+    event::{ConnectionInfo, Event},
+    peers::{Connection, Dial, Path, Transport},
+    platform,
+    relays::{Order, Relays},
+    session::PeerSession,
+    shared::{Command, Shared},
+};
+
+/// How often deadlines are looked at.
+const TICK: Duration = Duration::from_millis(250);
+/// How long a relayed connection stays after the direct one stands, for what still runs on it.
+const RELAYED_GRACE: Duration = Duration::from_secs(10);
+/// Longest agent string shown, in characters; identify allows 4 KiB of anything.
+const MAX_AGENT: usize = 64;
+
+type Resolution = futures::future::LocalBoxFuture<'static, (usize, Result<(PeerId, Vec<Multiaddr>), String>)>;
+
+/// Owns the swarm.
+pub struct Driver {
+    swarm: Swarm<Behaviour>,
+    shared: Shared,
+    relays: Relays,
+    resolutions: FuturesUnordered<Resolution>,
+    /// Relayed connections to be closed at a time, because a direct one stands.
+    leaving: Vec<(Instant, PeerId, ConnectionId)>,
+}
+
+impl Driver {
+    /// A driver that wants these relays.
+    pub fn new(mut swarm: Swarm<Behaviour>, shared: Shared, relays: Relays) -> Self {
+        let webrtc = Multiaddr::empty().with(Protocol::WebRTC);
+        if let Err(error) = swarm.listen_on(webrtc) {
+            tracing::error!(%error, "cannot accept direct connections");
+        }
+        Self { swarm, shared, relays, resolutions: FuturesUnordered::new(), leaving: Vec::new() }
+    }
+
+    /// Runs until told to stop.
+    pub async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let mut tick = Delay::new(TICK).fuse();
+        self.on_tick();
+        loop {
+            select! {
+                event = self.swarm.select_next_some() => self.on_swarm(event),
+                command = commands.next() => match command {
+                    None | Some(Command::Stop) => break,
+                    Some(command) => self.on_command(command),
+                },
+                (index, answer) = self.resolutions.select_next_some() => {
+                    let order = self.relays.resolved(index, answer, Instant::now(), platform::random_fraction());
+                    self.carry_out(order);
+                    self.report_relays();
+                }
+                _ = tick => {
+                    tick = Delay::new(TICK).fuse();
+                    self.on_tick();
+                }
+            }
+        }
+        for (_, peer) in self.shared.peers.borrow().iter() {
+            for session in peer.connections.iter().filter_map(|connection| connection.session.as_ref()) {
+                session.close("the node was stopped");
+            }
+        }
+        let connected: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
+        for peer in connected {
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+        // One more round, so that the closings leave.
+        let _ = futures::future::select(self.swarm.next(), Delay::new(Duration::from_millis(50))).await;
+        drop(commands);
+        self.shared.stopped.notify();
+    }
+
+    fn on_tick(&mut self) {
+        let now = Instant::now();
+        let orders = self.relays.due(now, platform::random_fraction());
+        let changed = !orders.is_empty();
+        for order in orders {
+            self.carry_out(Some(order));
+        }
+        let due = self.leaving.extract_if(.., |(at, ..)| *at <= now).collect::<Vec<_>>();
+        for (_, peer, connection) in due {
+            self.leave(peer, connection);
+        }
+        if changed {
+            self.report_relays();
+        }
+    }
+
+    /// Closes a relayed connection that a direct one replaced, unless something still runs on it.
+    fn leave(&mut self, peer: PeerId, id: ConnectionId) {
+        let busy = {
+            let mut peers = self.shared.peers.borrow_mut();
+            let direct = peers.peer(&peer).is_some_and(|known| known.direct());
+            match peers.connection(&peer, id) {
+                Some(connection) if direct => connection.session.as_ref().is_some_and(|session| session.streams() > 0),
+                _ => return,
+            }
+        };
+        if busy {
+            self.leaving.push((Instant::now() + RELAYED_GRACE, peer, id));
+        } else {
+            self.swarm.close_connection(id);
+        }
+    }
+
+    fn carry_out(&mut self, order: Option<Order>) {
+        let now = Instant::now();
+        match order {
+            None => {}
+            Some(Order::Resolve(index, url)) => {
+                self.resolutions.push(async move { (index, bootstrap::resolve(&url).await) }.boxed_local());
+            }
+            Some(Order::Dial(peer, addresses)) => {
+                let connected = self
+                    .shared
+                    .peers
+                    .borrow()
+                    .peer(&peer)
+                    .and_then(|known| known.connections.first().map(|connection| connection.address.clone()));
+                if let Some(address) = connected {
+                    let order = self.relays.connected_to(peer, &address, now);
+                    return self.carry_out(order);
+                }
+                let options = DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::Disconnected).build();
+                if let Err(error) = self.swarm.dial(options) {
+                    self.relays.lost(peer, &error.to_string(), now, platform::random_fraction());
+                }
+            }
+            Some(Order::Listen(index, address)) => match self.swarm.listen_on(address) {
+                Ok(listener) => self.relays.listening(index, listener),
+                Err(error) => tracing::error!(%error, "cannot ask for a reservation"),
+            },
+        }
+    }
+
+    fn report_relays(&self) {
+        *self.shared.relays.borrow_mut() = self.relays.iter().map(Into::into).collect();
+        let shared = self.shared.clone();
+        platform::spawn(async move {
+            let status = crate::status::status(&shared).await;
+            shared.emit(Event::Status { status });
+        });
+    }
+
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Dial(peer, via) => self.dial(peer, via),
+            Command::Disconnect(peer) => {
+                let _ = self.swarm.disconnect_peer_id(peer);
+            }
+            Command::Hurry => {
+                self.relays.hurry();
+                self.on_tick();
+            }
+            Command::Stop => {}
+        }
+    }
+
+    /// Dials `/webrtc` through every relay we know; the transport makes the relayed connection on its way.
+    fn dial(&mut self, peer: PeerId, via: Vec<Multiaddr>) {
+        let relays: BTreeSet<Multiaddr> = self.relays.connected().cloned().chain(via).collect();
+        let addresses: Vec<Multiaddr> = relays
+            .into_iter()
+            .filter(|relay| !matches!(relay.iter().last(), Some(Protocol::P2p(id)) if id == peer))
+            .map(|relay| relay.with(Protocol::P2pCircuit).with(Protocol::WebRTC).with(Protocol::P2p(peer)))
+            .collect();
+        let result = if addresses.is_empty() {
+            Err("no relay is connected yet".to_owned())
+        } else {
+            let options = DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::Always).build();
+            self.swarm.dial(options).map_err(|error| error.to_string())
+        };
+        self.shared.peers.borrow_mut().change(peer).dial = result.map_or_else(Dial::Failed, |()| Dial::Running);
+    }
+
+    fn on_swarm(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        let now = Instant::now();
+        let jitter = platform::random_fraction();
+        match event {
+            SwarmEvent::Behaviour(event) => self.on_behaviour(event),
+            SwarmEvent::ConnectionEstablished { peer_id: peer, connection_id, endpoint, .. } => {
+                let connection = Connection::new(connection_id, &endpoint, platform::unix_milliseconds());
+                self.opened(peer, connection);
+            }
+            SwarmEvent::ConnectionClosed { peer_id: peer, connection_id, num_established, cause, .. } => {
+                let reason = cause.map_or_else(|| "closed".to_owned(), |cause| cause.to_string());
+                self.closed(peer, connection_id, &reason);
+                if num_established == 0 && self.relays.contains(&peer) {
+                    self.relays.lost(peer, "the connection to it broke", now, jitter);
+                    self.report_relays();
+                }
+            }
+            SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
+                let reason = error.to_string();
+                tracing::debug!(%peer, reason, "dial failed");
+                if self.relays.contains(&peer) {
+                    self.relays.lost(peer, "it cannot be reached", now, jitter);
+                    self.report_relays();
+                }
+                let mut peers = self.shared.peers.borrow_mut();
+                if peers.peer(&peer).is_some_and(|known| known.dial == Dial::Running) {
+                    let direct = peers.peer(&peer).is_some_and(|known| known.direct());
+                    peers.change(peer).dial = if direct { Dial::Idle } else { Dial::Failed(reason) };
+                }
+            }
+            SwarmEvent::ListenerClosed { listener_id, reason, .. } => {
+                let problem = reason.map_or_else(|error| error.to_string(), |()| "the reservation ended".to_owned());
+                self.relays.listener_closed(listener_id, &problem, now, jitter);
+                self.report_relays();
+            }
+            _ => {}
+        }
+    }
+
+    fn opened(&mut self, peer: PeerId, connection: Connection) {
+        tracing::debug!(%peer, path = ?connection.path, transport = ?connection.transport, "connected");
+        let (id, path, transport, outbound) = (connection.id, connection.path, connection.transport, connection.outbound);
+        if transport == Transport::Websocket {
+            let order = self.relays.connected_to(peer, &connection.address, Instant::now());
+            self.carry_out(order);
+            self.report_relays();
+        }
+        let mut relayed = Vec::new();
+        {
+            let mut peers = self.shared.peers.borrow_mut();
+            let known = peers.change(peer);
+            known.connections.push(connection);
+            if path == Path::Direct {
+                known.dial = Dial::Idle;
+                relayed.extend(known.connections.iter().filter(|other| other.path == Path::Relayed).map(|other| other.id));
+            }
+            if let Some(connection) = known.connections.last() {
+                let connection = ConnectionInfo::new(&peer, known, connection);
+                self.shared.emit(Event::ConnectionOpened { connection });
+            }
+        }
+        // Only the side that dialled closes: both closing could cut what the other still reads.
+        if outbound {
+            self.leaving.extend(relayed.into_iter().map(|id| (Instant::now() + RELAYED_GRACE, peer, id)));
+        }
+        if outbound && transport != Transport::Websocket {
+            self.swarm.behaviour_mut().streams.open(peer, id, SESSION);
+        }
+    }
+
+    fn closed(&mut self, peer: PeerId, id: ConnectionId, reason: &str) {
+        let mut peers = self.shared.peers.borrow_mut();
+        let known = peers.change(peer);
+        let Some(index) = known.connections.iter().position(|connection| connection.id == id) else { return };
+        let connection = known.connections.remove(index);
+        peers.tidy(&peer);
+        drop(peers);
+        if let Some(session) = &connection.session {
+            session.close(reason);
+        }
+        self.shared.emit(Event::ConnectionClosed {
+            peer: peer.to_string(),
+            path: connection.path,
+            transport: connection.transport,
+            reason: reason.to_owned(),
+        });
+    }
+
+    fn on_behaviour(&mut self, event: BehaviourEvent) {
+        match event {
+            BehaviourEvent::Relay(relay::client::Event::ReservationReqAccepted { relay_peer_id, .. }) => {
+                self.relays.reserved(relay_peer_id);
+                self.report_relays();
+            }
+            BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
+                let agent = info.agent_version.chars().filter(|character| !character.is_control()).take(MAX_AGENT).collect();
+                self.shared.peers.borrow_mut().change(peer_id).agent = Some(agent);
+            }
+            BehaviourEvent::Ping(ping::Event { peer, connection, result }) => match result {
+                Ok(time) => {
+                    if let Some(connection) = self.shared.peers.borrow_mut().connection(&peer, connection) {
+                        connection.round_trip = Some(time.as_secs_f64() * 1_000.0);
+                    }
+                }
+                Err(ping::Failure::Unsupported) => {}
+                Err(failure) => {
+                    tracing::debug!(%peer, %failure, "no answer to ping");
+                    self.swarm.close_connection(connection);
+                }
+            },
+            BehaviourEvent::Streams(event) => self.on_stream(event),
+            _ => {}
+        }
+    }
+
+    fn on_stream(&mut self, event: streams::Event) {
+        match event {
+            streams::Event::Opened { peer, connection, inbound, mut stream, .. } => {
+                // A session alone keeps no relayed connection open; requests on it do, by the driver's own grace.
+                let mut peers = self.shared.peers.borrow_mut();
+                let Some(known) = peers.connection(&peer, connection) else { return };
+                if known.session.as_ref().is_some_and(|session| !session.is_closed()) {
+                    // One session a connection: a peer that opens a second one replaces nothing.
+                    return;
+                }
+                let path = known.path;
+                if path == Path::Relayed {
+                    stream.ignore_for_keep_alive();
+                }
+                let shared = self.shared.clone();
+                let session =
+                    PeerSession::start(Session::new(PeerSession::side(!inbound), Default::default()), stream, move |reason, violated| {
+                        if violated {
+                            shared.drop_peer(peer, &reason);
+                        }
+                        let _ = shared.peers.borrow_mut().change(peer);
+                    });
+                known.session = Some(session.clone());
+                peers.change(peer).stranger = false;
+                drop(peers);
+                serve(self.shared.clone(), peer, path, session);
+            }
+            streams::Event::Failed { peer, unsupported, .. } => {
+                if unsupported {
+                    self.shared.peers.borrow_mut().change(peer).stranger = true;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! What a node tells the page. The shapes are those of `crates/web/ts/types.ts`, field by field.
+
+use libp2p::PeerId;
+use serde::Serialize;
+
+use crate::{
+    peers::{Connection, Path, Peer, Transport},
+    relays::Standing,
+};
+
+/// What happens to a node.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Event {
+    /// Relays or storage changed.
+    Status {
+        /// All of it.
+        status: Status,
+    },
+    /// A connection stands.
+    ConnectionOpened {
+        /// Which.
+        connection: ConnectionInfo,
+    },
+    /// A connection is gone.
+    ConnectionClosed {
+        /// To whom.
+        peer: String,
+        /// Which of the paths.
+        path: Path,
+        /// What carried it.
+        transport: Transport,
+        /// Why.
+        reason: String,
+    },
+    /// A peer reads from us.
+    Serving(Serving),
+    /// A peer broke the rules and was dropped.
+    PeerDropped {
+        /// Who.
+        peer: String,
+        /// What it did.
+        reason: String,
+    },
+}
+
+/// How far a peer has read one content from us.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Serving {
+    /// Who reads.
+    pub peer: String,
+    /// What.
+    pub cid: String,
+    /// Bytes sent for this request.
+    pub bytes: u64,
+    /// By which path.
+    pub path: Path,
+    /// `active`, `done` or `ended` (broken off).
+    pub state: &'static str,
+}
+
+/// One connection.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectionInfo {
+    /// The other side.
+    pub peer: String,
+    /// Direct or relayed.
+    pub path: Path,
+    /// What carries it.
+    pub transport: Transport,
+    /// `inbound` or `outbound`.
+    pub direction: &'static str,
+    /// The remote multiaddr.
+    pub address: String,
+    /// Payload bytes that came.
+    pub bytes_received: u64,
+    /// Payload bytes that went.
+    pub bytes_sent: u64,
+    /// Milliseconds, once measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub round_trip_time: Option<f64>,
+    /// Unix milliseconds.
+    pub opened_at: f64,
+    /// What the peer says it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+}
+
+impl ConnectionInfo {
+    /// Describes one connection of a peer.
+    pub fn new(id: &PeerId, peer: &Peer, connection: &Connection) -> Self {
+        let (bytes_received, bytes_sent) = connection.session.as_ref().map_or((0, 0), |session| session.traffic());
+        Self {
+            peer: id.to_string(),
+            path: connection.path,
+            transport: connection.transport,
+            direction: if connection.outbound { "outbound" } else { "inbound" },
+            address: connection.address.to_string(),
+            bytes_received,
+            bytes_sent,
+            round_trip_time: connection.round_trip,
+            opened_at: connection.opened_at,
+            agent: peer.agent.clone(),
+        }
+    }
+}
+
+/// The node as a whole.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// Whether a relay holds a reservation.
+    pub reachable: bool,
+    /// Every relay.
+    pub relays: Vec<RelayStatus>,
+    /// What the origin stores.
+    pub storage: Storage,
+    /// What this page cannot do; the page's own half is added in TypeScript.
+    pub limitations: Vec<String>,
+}
+
+/// One relay.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RelayStatus {
+    /// Its multiaddr or URL.
+    pub address: String,
+    /// How it stands.
+    pub state: &'static str,
+    /// What went wrong last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+impl From<&crate::relays::Relay> for RelayStatus {
+    fn from(relay: &crate::relays::Relay) -> Self {
+        let state = match relay.standing() {
+            Standing::Connecting => "connecting",
+            Standing::Connected => "connected",
+            Standing::Reserved => "reserved",
+            Standing::Waiting => "waiting",
+        };
+        Self { address: relay.name(), state, problem: relay.problem.clone() }
+    }
+}
+
+/// What the origin stores.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Storage {
+    /// Bytes used, where the browser tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<f64>,
+    /// Bytes allowed, where the browser tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota: Option<f64>,
+    /// Whether the browser promised not to evict it.
+    pub persistent: bool,
+    /// `indexeddb` or `memory`.
+    pub kind: &'static str,
+}
+
+/// How far a fetch is.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FetchProgress {
+    /// What it is doing.
+    pub phase: Phase,
+    /// Bytes of content here and verified.
+    pub bytes: u64,
+    /// Bytes in all, once known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+    /// Who sends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
+    /// By which path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<Path>,
+}
+
+/// What a fetch is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Looking in the own store.
+    Local,
+    /// Looking for a peer that has it.
+    Finding,
+    /// A connection is being made.
+    Connecting,
+    /// Bytes arrive.
+    Fetching,
+    /// Nobody reachable has it now; goes on by itself.
+    Waiting,
+    /// All here.
+    Done,
+}

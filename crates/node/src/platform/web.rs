@@ -1,0 +1,32 @@
+//! The browser's half of [`crate::platform`]: tasks, time and how JavaScript errors read.
+
+use std::{future::Future, time::Duration};
+
+use wasm_bindgen::{JsCast, JsValue};
+
+/// Runs a task on this thread until it ends.
+pub fn spawn(task: impl Future<Output = ()> + 'static) {
+    wasm_bindgen_futures::spawn_local(task);
+}
+
+/// Waits. Bounded by what `setTimeout` takes (24.8 days).
+pub async fn sleep(duration: Duration) {
+    futures_timer::Delay::new(duration.min(Duration::from_secs(86_400))).await;
+}
+
+/// Milliseconds since the Unix epoch, by the clock of this device (which may be wrong: for display only).
+pub fn unix_milliseconds() -> f64 {
+    js_sys::Date::now()
+}
+
+/// A uniformly random number in `0.0..1.0`, for jitter only.
+pub fn random_fraction() -> f64 {
+    js_sys::Math::random()
+}
+
+/// What a thrown JavaScript value says, for people.
+pub fn describe(error: &JsValue) -> String {
+    error
+        .dyn_ref::<js_sys::Error>()
+        .map_or_else(|| error.as_string().unwrap_or_else(|| format!("{error:?}")), |error| String::from(error.message()))
+}

@@ -1,0 +1,128 @@
+//! What the node's tasks share on their one thread: the store, the table of peers, the way to the driver and to the page.
+
+use std::{cell::RefCell, fmt, rc::Rc};
+
+use futures::channel::mpsc;
+use libp2p::{Multiaddr, PeerId};
+
+use crate::{
+    config::Config,
+    error::Error,
+    event::{Event, RelayStatus},
+    notify::Notify,
+    peers::{Dial, Peers},
+    store::Store,
+};
+
+/// Orders to the driver. They are small and handled at once; more than this many waiting would be a fault of ours.
+pub const MAX_COMMANDS: usize = 1_024;
+
+/// What the driver can be asked.
+#[derive(Debug)]
+pub enum Command {
+    /// Reach this peer, directly where possible, by our relays and these further relay addresses.
+    Dial(PeerId, Vec<Multiaddr>),
+    /// Close every connection to this peer.
+    Disconnect(PeerId),
+    /// The network or the page came back: try at once what waits.
+    Hurry,
+    /// End.
+    Stop,
+}
+
+/// Shared state. Clones are the same state.
+#[derive(Clone)]
+pub struct Shared(Rc<Inner>);
+
+/// What [`Shared`] points to.
+pub struct Inner {
+    /// The settings.
+    pub config: Config,
+    /// Our PeerId.
+    pub local: PeerId,
+    /// The blocks.
+    pub store: Store,
+    /// Who is connected.
+    pub peers: RefCell<Peers>,
+    /// Relays as last reported by the driver.
+    pub relays: RefCell<Vec<RelayStatus>>,
+    /// Fires when the node stops.
+    pub stopped: Notify,
+    commands: RefCell<mpsc::Sender<Command>>,
+    emit: Box<dyn Fn(Event)>,
+}
+
+impl std::ops::Deref for Shared {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Shared").field("local", &self.local).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// The shared state, and the driver's end of the commands.
+    pub fn new(config: Config, local: PeerId, store: Store, emit: impl Fn(Event) + 'static) -> (Self, mpsc::Receiver<Command>) {
+        let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
+        let inner = Inner {
+            config,
+            local,
+            store,
+            peers: RefCell::default(),
+            relays: RefCell::default(),
+            stopped: Notify::default(),
+            commands: RefCell::new(commands),
+            emit: Box::new(emit),
+        };
+        (Self(Rc::new(inner)), receiver)
+    }
+
+    /// Tells the page.
+    pub fn emit(&self, event: Event) {
+        (self.emit)(event);
+    }
+
+    /// Asks the driver. Whether it was taken: not after the node stopped.
+    pub fn command(&self, command: Command) -> bool {
+        match self.commands.borrow_mut().try_send(command) {
+            Ok(()) => true,
+            Err(error) => {
+                if error.is_full() {
+                    tracing::error!("the driver does not keep up");
+                }
+                false
+            }
+        }
+    }
+
+    /// Has the driver dial a peer, directly where possible, unless an attempt is under way or has succeeded.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub fn dial(&self, peer: PeerId, via: Vec<Multiaddr>) -> Result<(), Error> {
+        let needless = self.peers.borrow().peer(&peer).is_some_and(|known| known.dial == Dial::Running || known.direct());
+        if needless {
+            return Ok(());
+        }
+        self.peers.borrow_mut().change(peer).dial = Dial::Running;
+        if self.command(Command::Dial(peer, via)) { Ok(()) } else { Err(Error::Stopped) }
+    }
+
+    /// Whether the driver still runs.
+    pub fn is_running(&self) -> bool {
+        !self.commands.borrow().is_closed()
+    }
+
+    /// Drops a peer that broke a protocol or sent what does not verify.
+    pub fn drop_peer(&self, peer: PeerId, reason: &str) {
+        tracing::warn!(%peer, reason, "peer dropped");
+        self.emit(Event::PeerDropped { peer: peer.to_string(), reason: reason.to_owned() });
+        self.command(Command::Disconnect(peer));
+    }
+}

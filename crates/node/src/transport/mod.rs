@@ -1,0 +1,2 @@
+//! How bytes reach other peers from a page: WebSocket to relays, circuits through them, WebRTC between pages.
+pub mod websocket;

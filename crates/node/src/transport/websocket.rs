@@ -1,0 +1,330 @@
+//! WebSocket from a page to a relay, as a libp2p transport.
+//!
+//! The browser's `WebSocket` takes whole messages and says nothing when it has room again, so three things are decided here:
+//!
+//! * every event (open, message, error, close) wakes whoever waits, so a dead or refused server is noticed at once;
+//! * a write is handed over while fewer than [`HIGH_WATER`] bytes wait in the browser, and flushing is then done: there is no timer on the
+//!   path of a dial. Only a sender that outruns the network sleeps, [`DRAIN_CHECK`] at a time, because the browser has no event for it;
+//! * what was received before a close is still read, then the close is reported.
+
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    future::Future,
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::{AsyncRead, AsyncWrite, FutureExt, future::BoxFuture};
+use futures_timer::Delay;
+use js_sys::{ArrayBuffer, Uint8Array};
+use libp2p::{
+    Multiaddr,
+    core::transport::{DialOpts, ListenerId, TransportError, TransportEvent},
+    multiaddr::Protocol,
+};
+use send_wrapper::SendWrapper;
+use wasm_bindgen::{JsCast, closure::Closure};
+use web_sys::{BinaryType, CloseEvent, Event, MessageEvent, WebSocket};
+
+/// Bytes that may wait in the browser before writes do. Enough to keep a fast link busy between two checks (256 KiB each 4 ms is 64 MB/s,
+/// and the relay is not the path of bulk), small enough that a closing page loses little.
+const HIGH_WATER: u32 = 512 * 1024;
+/// How often a full socket is looked at again. Dedicated workers' timers are not throttled; 4 ms is the shortest that browsers grant.
+const DRAIN_CHECK: Duration = Duration::from_millis(4);
+/// Most bytes that may wait to be read. yamux gives a peer 16 MiB of credit on one connection; more than twice that is an attack.
+const MAX_UNREAD: usize = 32 * 1024 * 1024;
+/// Largest message handed to the browser: what our relay accepts in one frame is 128 KiB.
+const MAX_MESSAGE: usize = 64 * 1024;
+
+/// Dials `/ip4|ip6|dns…/tcp/<port>/ws`, `/wss` and `/tls/ws`. It never listens: a page cannot.
+#[derive(Debug, Default)]
+pub struct Transport(());
+
+impl Transport {
+    /// A transport; it holds nothing.
+    pub fn new() -> Self {
+        Self(())
+    }
+}
+
+/// Why a dial failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The browser refused to try: a malformed URL, or plain `ws:` from an `https:` page.
+    #[error("the browser refused to open {url}: {reason}")]
+    Refused {
+        /// The URL that was tried.
+        url: String,
+        /// The browser's words.
+        reason: String,
+    },
+    /// Nobody answered, or not with a WebSocket.
+    #[error("no WebSocket at {url}; is the relay running and reachable from this device?")]
+    Unreachable {
+        /// The URL that was tried.
+        url: String,
+    },
+}
+
+impl libp2p::core::Transport for Transport {
+    type Output = Connection;
+    type Error = Error;
+    type ListenerUpgrade = futures::future::Pending<Result<Connection, Error>>;
+    type Dial = BoxFuture<'static, Result<Connection, Error>>;
+
+    fn listen_on(&mut self, _: ListenerId, address: Multiaddr) -> Result<(), TransportError<Error>> {
+        Err(TransportError::MultiaddrNotSupported(address))
+    }
+
+    fn remove_listener(&mut self, _: ListenerId) -> bool {
+        false
+    }
+
+    fn dial(&mut self, address: Multiaddr, options: DialOpts) -> Result<Self::Dial, TransportError<Error>> {
+        if options.role.is_listener() {
+            return Err(TransportError::MultiaddrNotSupported(address));
+        }
+        let Some(url) = url(&address) else { return Err(TransportError::MultiaddrNotSupported(address)) };
+        let connection = Connection::open(&url).map_err(TransportError::Other)?;
+        Ok(SendWrapper::new(Opening { connection: Some(connection), url }).boxed())
+    }
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<TransportEvent<Self::ListenerUpgrade, Error>> {
+        Poll::Pending
+    }
+}
+
+/// The URL of a WebSocket multiaddr, or nothing where it is another kind of address. A trailing `/p2p/<PeerId>` is allowed.
+pub fn url(address: &Multiaddr) -> Option<String> {
+    let mut parts = address.iter().peekable();
+    let host = match parts.next()? {
+        Protocol::Ip4(ip) => ip.to_string(),
+        Protocol::Ip6(ip) => format!("[{ip}]"),
+        Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) => name.into_owned(),
+        _ => return None,
+    };
+    let Protocol::Tcp(port) = parts.next()? else { return None };
+    let (scheme, path) = match parts.next()? {
+        Protocol::Ws(path) => ("ws", path.into_owned()),
+        Protocol::Wss(path) => ("wss", path.into_owned()),
+        Protocol::Tls => match parts.next()? {
+            Protocol::Ws(path) => ("wss", path.into_owned()),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    match (parts.next(), parts.next()) {
+        (None | Some(Protocol::P2p(_)), None) => Some(format!("{scheme}://{host}:{port}{path}")),
+        _ => None,
+    }
+}
+
+struct Opening {
+    connection: Option<Connection>,
+    url: String,
+}
+
+impl Future for Opening {
+    type Output = Result<Connection, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let state = match &self.connection {
+            Some(connection) => connection.socket.shared.borrow_mut().opened(context),
+            None => return Poll::Pending,
+        };
+        match state {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(true) => match self.connection.take() {
+                Some(connection) => Poll::Ready(Ok(connection)),
+                None => Poll::Pending,
+            },
+            Poll::Ready(false) => Poll::Ready(Err(Error::Unreachable { url: self.url.clone() })),
+        }
+    }
+}
+
+/// An open WebSocket as a stream of bytes.
+#[derive(Debug)]
+pub struct Connection {
+    socket: SendWrapper<Socket>,
+}
+
+impl Connection {
+    fn open(url: &str) -> Result<Self, Error> {
+        let socket =
+            WebSocket::new(url).map_err(|error| Error::Refused { url: url.to_owned(), reason: crate::platform::describe(&error) })?;
+        socket.set_binary_type(BinaryType::Arraybuffer);
+        Ok(Self { socket: SendWrapper::new(Socket::new(socket)) })
+    }
+}
+
+#[derive(Debug)]
+struct Socket {
+    socket: WebSocket,
+    shared: Rc<RefCell<Shared>>,
+    draining: Option<Delay>,
+    _handlers: Handlers,
+}
+
+#[derive(Debug)]
+struct Handlers {
+    _open: Closure<dyn FnMut(Event)>,
+    _message: Closure<dyn FnMut(MessageEvent)>,
+    _close: Closure<dyn FnMut(CloseEvent)>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    open: bool,
+    closed: bool,
+    overflowed: bool,
+    unread: VecDeque<Bytes>,
+    unread_bytes: usize,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+impl Shared {
+    fn opened(&mut self, context: &mut Context<'_>) -> Poll<bool> {
+        if self.closed {
+            return Poll::Ready(false);
+        }
+        if self.open {
+            return Poll::Ready(true);
+        }
+        self.writer = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    fn wake(&mut self) {
+        for waker in [self.reader.take(), self.writer.take()].into_iter().flatten() {
+            waker.wake();
+        }
+    }
+}
+
+impl Socket {
+    fn new(socket: WebSocket) -> Self {
+        let shared = Rc::new(RefCell::new(Shared::default()));
+        let open = {
+            let shared = shared.clone();
+            Closure::<dyn FnMut(Event)>::new(move |_| {
+                let mut shared = shared.borrow_mut();
+                shared.open = true;
+                shared.wake();
+            })
+        };
+        let message = {
+            let (shared, socket) = (shared.clone(), socket.clone());
+            Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
+                let mut shared = shared.borrow_mut();
+                // Text messages have no place in libp2p: whoever sends one is not a relay.
+                let Ok(buffer) = event.data().dyn_into::<ArrayBuffer>() else {
+                    shared.overflowed = true;
+                    let _ = socket.close();
+                    return shared.wake();
+                };
+                let bytes = Bytes::from(Uint8Array::new(&buffer).to_vec());
+                shared.unread_bytes += bytes.len();
+                if shared.unread_bytes > MAX_UNREAD {
+                    shared.overflowed = true;
+                    let _ = socket.close();
+                    return shared.wake();
+                }
+                if !bytes.is_empty() {
+                    shared.unread.push_back(bytes);
+                }
+                if let Some(reader) = shared.reader.take() {
+                    reader.wake();
+                }
+            })
+        };
+        let close = {
+            let shared = shared.clone();
+            Closure::<dyn FnMut(CloseEvent)>::new(move |_| {
+                let mut shared = shared.borrow_mut();
+                shared.closed = true;
+                shared.wake();
+            })
+        };
+        // An `error` event says nothing and is always followed by `close`.
+        socket.set_onopen(Some(open.as_ref().unchecked_ref()));
+        socket.set_onmessage(Some(message.as_ref().unchecked_ref()));
+        socket.set_onclose(Some(close.as_ref().unchecked_ref()));
+        Self { socket, shared, draining: None, _handlers: Handlers { _open: open, _message: message, _close: close } }
+    }
+
+    fn poll_writable(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if self.shared.borrow().closed || self.socket.ready_state() != WebSocket::OPEN {
+                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            }
+            if self.socket.buffered_amount() < HIGH_WATER {
+                self.draining = None;
+                return Poll::Ready(Ok(()));
+            }
+            self.shared.borrow_mut().writer = Some(context.waker().clone());
+            let delay = self.draining.get_or_insert_with(|| Delay::new(DRAIN_CHECK));
+            match delay.poll_unpin(context) {
+                Poll::Ready(()) => self.draining = None,
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.socket.set_onopen(None);
+        self.socket.set_onmessage(None);
+        self.socket.set_onclose(None);
+        let _ = self.socket.close();
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut shared = self.socket.shared.borrow_mut();
+        if shared.overflowed {
+            return Poll::Ready(Err(io::Error::other("the relay sent more than it was given room for")));
+        }
+        let Some(front) = shared.unread.front_mut() else {
+            if shared.closed {
+                return Poll::Ready(Ok(0));
+            }
+            shared.reader = Some(context.waker().clone());
+            return Poll::Pending;
+        };
+        let length = front.len().min(buffer.len());
+        let part = front.split_to(length);
+        buffer[..length].copy_from_slice(&part);
+        if front.is_empty() {
+            shared.unread.pop_front();
+        }
+        shared.unread_bytes -= length;
+        Poll::Ready(Ok(length))
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        futures::ready!(self.socket.poll_writable(context))?;
+        let bytes = &bytes[..bytes.len().min(MAX_MESSAGE)];
+        self.socket.socket.send_with_u8_array(bytes).map_err(|error| io::Error::other(crate::platform::describe(&error)))?;
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.socket.shared.borrow().closed { Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) } else { Poll::Ready(Ok(())) }
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let _ = self.socket.socket.close();
+        Poll::Ready(Ok(()))
+    }
+}
