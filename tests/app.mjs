@@ -88,20 +88,26 @@ export function beginFetch(page, { cid, peer }) {
 export const progressOf = (page) => page.evaluate(() => ({ phases: window.fetching.phases, bytes: 0, ...window.fetching.progress }))
 
 /** Waits for what was begun. @returns what arrived: its size, hash and times in milliseconds. */
-export function fetched(page) {
-  return page.evaluate(async () => {
+export function fetched(page, within = 120_000) {
+  return page.evaluate(async (within) => {
     const { result, began } = window.fetching
+    const stands = async (problem) => {
+      const connections = (await window.shoal.connections()).map(({ peer, path, transport, bytesReceived }) => ({ peer, path, transport, bytesReceived }))
+      return new Error(`${problem}\n${JSON.stringify({ phases: window.fetching.phases, progress: window.fetching.progress, connections }, null, 2)}`)
+    }
+    const late = new Promise((resolve) => setTimeout(resolve, within))
     let bytes
     try {
-      bytes = await result
+      bytes = await Promise.race([result, late])
     } catch (error) {
-      throw new Error(`${error.name}: ${error.message} (phases ${window.fetching.phases.join(', ')})`)
+      throw await stands(`${error.name}: ${error.message}`)
     }
+    if (bytes === undefined) throw await stands(`not here after ${within / 1_000} s`)
     const time = performance.now() - began
     const digest = await crypto.subtle.digest('SHA-256', bytes)
     const sha256 = Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('')
     return { size: bytes.length, sha256, time, firstByte: window.fetching.firstByte, phases: window.fetching.phases }
-  })
+  }, within)
 }
 
 /** Waits until a question is answered with something true, and returns that. */
