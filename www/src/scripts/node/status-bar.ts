@@ -54,6 +54,7 @@ export class StatusBar {
   private timer: ReturnType<typeof setTimeout> | undefined
   private status: NodeStatus | undefined
   private peers = 0
+  private said = ''
 
   constructor() {
     this.toggle.addEventListener('click', () => this.open(this.list.hidden !== false))
@@ -84,9 +85,11 @@ export class StatusBar {
     this.status = status
     this.say(standing(status))
     byId('node-status').dataset['reachable'] = String(status.reachable)
-    const said = remarks(status)
-    byId('notices').replaceChildren(...(said.length > 0 ? [element('div', { class: 'notice' }, ...said.map((sentence) => element('p', {}, sentence)))] : []))
     this.numbers()
+    const said = remarks(status)
+    if (said.join() === this.said) return
+    this.said = said.join()
+    byId('notices').replaceChildren(...(said.length > 0 ? [element('div', { class: 'notice' }, ...said.map((sentence) => element('p', {}, sentence)))] : []))
   }
 
   /** Shows the open connections. */
@@ -122,6 +125,7 @@ export class StatusBar {
     if (this.node === undefined) return
     try {
       this.showConnections(await this.node.connections())
+      this.show(await this.node.status())
     } catch {
       // The node has stopped or restarts; its events say which.
     }

@@ -17,6 +17,8 @@ export interface ReceiveState {
   name: string
   bytes: number
   total?: number
+  /** What kind of content it is, once it is here. */
+  words?: string
   /** PeerId of the sender, once known. */
   peer?: string
   path?: 'direct' | 'relayed'
@@ -41,7 +43,6 @@ export interface ReceiveActions {
 /** The finished content, ready to be shown and saved. */
 export interface Arrival {
   element: HTMLElement | undefined
-  words: string
   icon: string
   /** Object URL to save from; undefined when `save` does it. */
   url: string | undefined
@@ -116,7 +117,8 @@ export class ReceiveCard {
     const { phase } = state
     this.root.dataset['phase'] = phase
     write(part(this.root, 'name'), state.name)
-    write(part(this.root, 'size'), state.total === undefined ? 'size not known yet' : size(state.total))
+    const facts = [state.total === undefined ? 'size not known yet' : size(state.total), ...(state.words === undefined ? [] : [state.words])]
+    write(part(this.root, 'size'), facts.join(' · '))
 
     const line = state.path === 'relayed' ? (relayedCourseOf[phase] ?? courseOf[phase]) : courseOf[phase]
     this.course.show(
@@ -155,8 +157,6 @@ export class ReceiveCard {
   /** Shows the content itself. */
   arrived(arrival: Arrival, name: string): void {
     this.icon(arrival.icon)
-    const size = part(this.root, 'size')
-    write(size, `${size.textContent ?? ''} · ${arrival.words}`)
     const content = part(this.root, 'content')
     content.hidden = arrival.element === undefined
     content.replaceChildren(...(arrival.element ? [arrival.element] : []))

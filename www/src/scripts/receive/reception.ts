@@ -19,6 +19,9 @@ export interface Wanted {
   via: string[]
 }
 
+/** Milliseconds that a sender may be out of reach before it is said. */
+const saidAfter = 2_500
+
 /** One reception. */
 export class Reception {
   private readonly wanted: Wanted
@@ -29,6 +32,7 @@ export class Reception {
   private readonly speed = new Speed()
   private running: AbortController | undefined
   private url: string | undefined
+  private patience: ReturnType<typeof setTimeout> | undefined
 
   /** @param changed called with whether bytes are arriving, and with the percentage for the window's title */
   constructor(wanted: Wanted, node: Promise<ShoalNode>, changed: (state: ReceiveState) => void) {
@@ -63,16 +67,21 @@ export class Reception {
         via: this.wanted.via,
         signal: running.signal,
         onProgress: (progress) => {
-          if (running.signal.aborted) return
+          if (running.signal.aborted || this.state.phase === 'done') return
           if (!['local', 'done'].includes(progress.phase)) here = false
-          this.progress(progress)
+          clearTimeout(this.patience)
+          // A first attempt often fails while this page itself is still connecting: the sender is called away only when that lasts.
+          if (progress.phase === 'waiting') this.patience = setTimeout(() => this.progress(progress), saidAfter)
+          else this.progress(progress)
         },
       })
       const collected = await collect(stream)
+      clearTimeout(this.patience)
       const total = this.state.total ?? collected.blob?.size ?? this.state.bytes
       this.update({ ...this.state, phase: 'done', bytes: total, total, ...(here ? { here } : { seconds: (performance.now() - began) / 1000 }) })
       await this.show(collected, node)
     } catch (error) {
+      clearTimeout(this.patience)
       if (running !== this.running) return
       if (isCancel(error)) this.update({ ...this.state, phase: 'cancelled' })
       else this.update({ ...this.state, phase: 'failed', problem: explain(error) })
@@ -120,6 +129,7 @@ export class Reception {
     const kind = kindOf(head, name)
     if (this.url !== undefined) URL.revokeObjectURL(this.url)
     // SVG is saved without its type: an object URL of a drawing would run its scripts in this origin when opened in a tab.
+    this.update({ ...this.state, words: kind.words })
     const content = blob?.slice(0, blob.size, kind.showing === 'drawing' ? 'application/octet-stream' : kind.type)
     this.url = content && URL.createObjectURL(content)
     const save = () => {
@@ -128,7 +138,6 @@ export class Reception {
     this.card.arrived(
       {
         element: content && this.url !== undefined ? await contentElement(kind, content, this.url, name) : undefined,
-        words: kind.words,
         icon: kind.icon,
         url: this.url,
         save: content ? undefined : save,
