@@ -1,8 +1,8 @@
 //! What the relay does for its peers: circuits, identify, ping, and the provider half of a Kademlia server.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -35,7 +35,7 @@ pub(crate) struct Behaviour {
 
 impl Behaviour {
     /// For the relay with `key`, within the limits of `config`.
-    pub(crate) fn new(key: &PublicKey, config: &Config, circuits: &CircuitsOfNetworks) -> Self {
+    pub(crate) fn new(key: &PublicKey, config: &Config, occupancy: &Occupancy) -> Self {
         let peer = key.to_peer_id();
         let identify = identify::Config::new(PROTOCOL_VERSION.to_owned(), key.clone())
             .with_agent_version(concat!("shoal-relay/", env!("CARGO_PKG_VERSION")).to_owned())
@@ -45,7 +45,7 @@ impl Behaviour {
             .with_cache_size(0);
         Self {
             limits: connection_limits::Behaviour::new(connection_limits(config)),
-            relay: relay::Behaviour::new(peer, relay_limits(config, circuits)),
+            relay: relay::Behaviour::new(peer, relay_limits(config, occupancy)),
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping::Config::new().with_interval(limits::PING)),
             kad: kad(peer),
@@ -61,9 +61,10 @@ fn connection_limits(config: &Config) -> connection_limits::ConnectionLimits {
         .with_max_established_per_peer(Some(config.max_connections_per_peer))
 }
 
-fn relay_limits(config: &Config, circuits: &CircuitsOfNetworks) -> relay::Config {
+fn relay_limits(config: &Config, occupancy: &Occupancy) -> relay::Config {
     relay::Config {
-        max_reservations: config.max_reservations,
+        // libp2p refuses renewals too once this is reached; `Occupancy` holds the limit instead.
+        max_reservations: usize::MAX,
         // libp2p refuses above these two numbers, not from them on.
         max_reservations_per_peer: config.max_reservations_per_peer - 1,
         max_circuits_per_peer: config.max_circuits_per_peer - 1,
@@ -71,12 +72,14 @@ fn relay_limits(config: &Config, circuits: &CircuitsOfNetworks) -> relay::Config
         reservation_rate_limiters: vec![
             per_peer(config.reservations_per_minute_per_peer),
             per_network(config.reservations_per_minute_per_network),
+            // The last one, because it grants a place.
+            occupancy.reservations(config.max_reservations),
         ],
         max_circuits: config.max_circuits,
         max_circuit_duration: Duration::from_secs(config.circuit_seconds),
         max_circuit_bytes: config.circuit_bytes,
         circuit_src_rate_limiters: vec![
-            circuits.limiter(config.max_circuits_per_network),
+            occupancy.circuits(config.max_circuits_per_network),
             per_peer(config.circuits_per_minute_per_peer),
             per_network(config.circuits_per_minute_per_network),
         ],
@@ -93,32 +96,63 @@ fn per_network(per_minute: u32) -> Box<dyn relay::RateLimiter> {
     Box::new(move |_: PeerId, address: &Multiaddr, now: Instant| ip_of(address).is_some_and(|ip| buckets.take(Network::from(ip), now)))
 }
 
-/// How many circuits are open from each network, which libp2p's relay does not count itself.
+/// Who holds reservations, and how many circuits are open from each network: what libp2p's relay does not limit, or not
+/// well. Shared between its limiters and the ledger.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct CircuitsOfNetworks(Arc<Mutex<HashMap<Network, usize>>>);
+pub(crate) struct Occupancy(Arc<Mutex<Places>>);
 
-impl CircuitsOfNetworks {
+#[derive(Debug, Default)]
+struct Places {
+    /// Bounded by the limit of reservations.
+    reserved: HashSet<PeerId>,
+    /// Never an entry of 0: bounded by the limit of circuits.
+    circuits: HashMap<Network, usize>,
+}
+
+impl Occupancy {
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `peer` no longer holds a reservation.
+    pub(crate) fn unreserved(&self, peer: &PeerId) {
+        self.places().reserved.remove(peer);
+    }
+
     /// A circuit has been opened from `network`.
-    pub(crate) fn opened(&self, network: Network) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(network).or_insert(0) += 1;
+    pub(crate) fn circuit_opened(&self, network: Network) {
+        *self.places().circuits.entry(network).or_insert(0) += 1;
     }
 
     /// One of them has ended.
-    pub(crate) fn closed(&self, network: Network) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&network) {
+    pub(crate) fn circuit_closed(&self, network: Network) {
+        let circuits = &mut self.places().circuits;
+        if let Some(count) = circuits.get_mut(&network) {
             *count -= 1;
             if *count == 0 {
-                counts.remove(&network);
+                circuits.remove(&network);
             }
         }
     }
 
-    fn limiter(&self, most: usize) -> Box<dyn relay::RateLimiter> {
-        let counts = Arc::clone(&self.0);
+    /// Grants places to `most` peers; who has one, keeps it.
+    fn reservations(&self, most: usize) -> Box<dyn relay::RateLimiter> {
+        let occupancy = self.clone();
+        Box::new(move |peer: PeerId, _: &Multiaddr, _: Instant| {
+            let reserved = &mut occupancy.places().reserved;
+            let granted = reserved.len() < most || reserved.contains(&peer);
+            if granted {
+                reserved.insert(peer);
+            }
+            granted
+        })
+    }
+
+    /// Allows circuits while fewer than `most` are open from the same network.
+    fn circuits(&self, most: usize) -> Box<dyn relay::RateLimiter> {
+        let occupancy = self.clone();
         Box::new(move |_: PeerId, address: &Multiaddr, _: Instant| {
-            let counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
-            ip_of(address).is_some_and(|ip| counts.get(&Network::from(ip)).copied().unwrap_or(0) < most)
+            ip_of(address).is_some_and(|ip| occupancy.places().circuits.get(&Network::from(ip)).copied().unwrap_or(0) < most)
         })
     }
 }
@@ -145,24 +179,29 @@ fn kad(peer: PeerId) -> kad::Behaviour<MemoryStore> {
     kad
 }
 
-/// What is kept of a provider record that a peer sent about itself: the addresses that can be of use to others. A value
-/// record is never kept, since nothing here can tell a right one from a wrong one.
-pub(crate) fn worth_keeping(mut record: kad::ProviderRecord) -> kad::ProviderRecord {
-    record.addresses.retain(is_of_use_to_others);
+/// What is kept of a provider record that a peer sent about itself: the addresses that can be of use to others. `own` are
+/// the relay's addresses. A value record is never kept, since nothing here can tell a right one from a wrong one.
+pub(crate) fn worth_keeping(mut record: kad::ProviderRecord, own: &[Multiaddr]) -> kad::ProviderRecord {
+    record.addresses.retain(|address| is_global(address) || is_through(own, address));
     record.addresses.truncate(limits::ADDRESSES_PER_PROVIDER);
     record
 }
 
-/// Through a relay, by name, or at a global address. Private ones would send others to their own network's machines.
-fn is_of_use_to_others(address: &Multiaddr) -> bool {
-    if address.iter().any(|protocol| protocol == Protocol::P2pCircuit) {
-        return true;
-    }
+/// Whether it leads through this relay, whose address may well be a private one.
+fn is_through(own: &[Multiaddr], address: &Multiaddr) -> bool {
+    let base: Multiaddr = address.iter().take_while(|protocol| !matches!(protocol, Protocol::P2p(_))).collect();
+    own.contains(&base) && address.iter().any(|protocol| protocol == Protocol::P2pCircuit)
+}
+
+/// By name, or at a global IP address. A private one would send others to the machines of their own network.
+fn is_global(address: &Multiaddr) -> bool {
     match address.iter().next() {
         Some(Protocol::Ip4(ip)) => {
-            !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified() || ip.is_broadcast() || ip.is_multicast())
+            let shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64; // 100.64.0.0/10, RFC 6598
+            let reserved = ip.octets()[0] == 0 || ip.octets()[0] >= 224;
+            !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || shared || reserved)
         }
-        Some(Protocol::Ip6(ip)) => {
+        Some(Protocol::Ip6(ip)) if ip.to_ipv4_mapped().is_none() => {
             !(ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() || ip.is_unicast_link_local() || ip.is_unique_local())
         }
         Some(Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_) | Protocol::Dnsaddr(_)) => true,
@@ -174,33 +213,58 @@ fn is_of_use_to_others(address: &Multiaddr) -> bool {
 mod tests {
     use super::*;
 
+    fn address(text: &str) -> Multiaddr {
+        text.parse().unwrap()
+    }
+
     #[test]
     fn provider_records_lose_private_addresses_and_surplus_ones() {
-        let circuit = "/ip4/127.0.0.1/tcp/8080/ws/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN/p2p-circuit";
-        let mut addresses: Vec<Multiaddr> =
-            ["/ip4/10.0.0.1/tcp/22", "/ip6/fd00::1/tcp/22", "/ip4/127.0.0.1/tcp/22", circuit, "/dns4/a.example/tcp/443/wss"]
-                .map(|text| text.parse().unwrap())
-                .to_vec();
-        let provider = PeerId::random();
-        let record = |addresses| kad::ProviderRecord::new(kad::RecordKey::new(b"key"), provider, addresses);
-        let kept = worth_keeping(record(addresses.clone())).addresses;
-        assert_eq!(kept, [circuit, "/dns4/a.example/tcp/443/wss"].map(|text| text.parse::<Multiaddr>().unwrap()));
-        addresses.extend((1..=20).map(|port| format!("/ip4/198.51.100.1/tcp/{port}").parse::<Multiaddr>().unwrap()));
-        assert_eq!(worth_keeping(record(addresses)).addresses.len(), limits::ADDRESSES_PER_PROVIDER);
+        let own = address("/ip4/192.168.0.2/tcp/8080/ws");
+        let circuit = "/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN/p2p-circuit";
+        let through_us = address(&format!("{own}{circuit}"));
+        let through_another = address(&format!("/dns4/a.example/tcp/443/wss{circuit}"));
+        let mut addresses = vec![through_us.clone(), through_another.clone()];
+        for private in [
+            "/ip4/10.0.0.1/tcp/22",
+            "/ip6/fd00::1/tcp/22",
+            "/ip4/127.0.0.1/tcp/22",
+            "/ip4/100.64.0.1/tcp/22",
+            "/ip6/::ffff:10.0.0.1/tcp/22",
+        ] {
+            addresses.extend([address(private), address(&format!("{private}{circuit}"))]);
+        }
+        addresses.push(own.clone());
+        let record = |addresses| kad::ProviderRecord::new(kad::RecordKey::new(b"key"), PeerId::random(), addresses);
+        let kept = worth_keeping(record(addresses), std::slice::from_ref(&own)).addresses;
+        assert_eq!(kept, [through_us, through_another]);
+        let many = (1..=20).map(|port| address(&format!("/ip4/198.51.100.1/tcp/{port}"))).collect();
+        assert_eq!(worth_keeping(record(many), &[]).addresses.len(), limits::ADDRESSES_PER_PROVIDER);
     }
 
     #[test]
     fn circuits_of_a_network_are_bounded() {
-        let circuits = CircuitsOfNetworks::default();
-        let mut limiter = circuits.limiter(1);
-        let address: Multiaddr = "/ip4/192.0.2.1/tcp/1/ws".parse().unwrap();
-        let elsewhere: Multiaddr = "/ip4/192.0.2.2/tcp/1/ws".parse().unwrap();
-        let network = Network::from(ip_of(&address).unwrap());
+        let occupancy = Occupancy::default();
+        let mut limiter = occupancy.circuits(1);
+        let (here, elsewhere) = (address("/ip4/192.0.2.1/tcp/1/ws"), address("/ip4/192.0.2.2/tcp/1/ws"));
+        let network = Network::from(ip_of(&here).unwrap());
         let mut allowed = |address| limiter.try_next(PeerId::random(), address, Instant::now());
-        assert!(allowed(&address));
-        circuits.opened(network);
-        assert!(!allowed(&address) && allowed(&elsewhere));
-        circuits.closed(network);
-        assert!(allowed(&address));
+        assert!(allowed(&here));
+        occupancy.circuit_opened(network);
+        assert!(!allowed(&here) && allowed(&elsewhere));
+        occupancy.circuit_closed(network);
+        assert!(allowed(&here));
+    }
+
+    #[test]
+    fn a_full_relay_still_renews() {
+        let occupancy = Occupancy::default();
+        let mut limiter = occupancy.reservations(2);
+        let here = address("/ip4/192.0.2.1/tcp/1/ws");
+        let peers = [PeerId::random(), PeerId::random(), PeerId::random()];
+        let mut granted = |peer| limiter.try_next(peer, &here, Instant::now());
+        assert!(granted(peers[0]) && granted(peers[1]) && !granted(peers[2]));
+        assert!(granted(peers[0]), "a renewal");
+        occupancy.unreserved(&peers[1]);
+        assert!(granted(peers[2]) && !granted(peers[1]));
     }
 }

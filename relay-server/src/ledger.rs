@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use libp2p::PeerId;
 
-use crate::{admission::Network, behaviour::CircuitsOfNetworks, health::Health};
+use crate::{admission::Network, behaviour::Occupancy, health::Health};
 
 /// The book. Its size is bounded by the limits of connections and circuits.
 pub(crate) struct Ledger {
@@ -15,7 +15,7 @@ pub(crate) struct Ledger {
     open_circuits: usize,
     reserved: usize,
     connections: usize,
-    networks: CircuitsOfNetworks,
+    occupancy: Occupancy,
     health: Arc<Health>,
 }
 
@@ -26,9 +26,9 @@ struct Peer {
 }
 
 impl Ledger {
-    /// Empty. Circuits are also counted in `networks`, everything in `health`.
-    pub(crate) fn new(networks: CircuitsOfNetworks, health: Arc<Health>) -> Self {
-        Self { peers: HashMap::new(), circuits: HashMap::new(), open_circuits: 0, reserved: 0, connections: 0, networks, health }
+    /// Empty. Shares what the limiters need to know in `occupancy`, the numbers in `health`.
+    pub(crate) fn new(occupancy: Occupancy, health: Arc<Health>) -> Self {
+        Self { peers: HashMap::new(), circuits: HashMap::new(), open_circuits: 0, reserved: 0, connections: 0, occupancy, health }
     }
 
     /// `peer` has one more connection, from `network` if that is known.
@@ -64,6 +64,7 @@ impl Ledger {
 
     /// `peer` can no longer be reached.
     pub(crate) fn unreserved(&mut self, peer: PeerId) {
+        self.occupancy.unreserved(&peer);
         if let Some(entry) = self.peers.get_mut(&peer)
             && std::mem::replace(&mut entry.reserved, false)
         {
@@ -76,7 +77,7 @@ impl Ledger {
     pub(crate) fn circuit_opened(&mut self, from: PeerId, to: PeerId) {
         let network = self.peers.get(&from).and_then(|peer| peer.network);
         if let Some(network) = network {
-            self.networks.opened(network);
+            self.occupancy.circuit_opened(network);
         }
         self.circuits.entry((from, to)).or_default().push(network);
         self.open_circuits += 1;
@@ -87,7 +88,7 @@ impl Ledger {
     pub(crate) fn circuit_closed(&mut self, from: PeerId, to: PeerId) {
         let Some(networks) = self.circuits.get_mut(&(from, to)) else { return };
         if let Some(Some(network)) = networks.pop() {
-            self.networks.closed(network);
+            self.occupancy.circuit_closed(network);
         }
         if networks.is_empty() {
             self.circuits.remove(&(from, to));
@@ -109,7 +110,7 @@ mod tests {
     #[test]
     fn a_reservation_ends_with_the_last_connection() {
         let health = Arc::new(Health::new());
-        let mut ledger = Ledger::new(CircuitsOfNetworks::default(), Arc::clone(&health));
+        let mut ledger = Ledger::new(Occupancy::default(), Arc::clone(&health));
         let numbers = || (health.connections.value(), health.reservations.value(), health.circuits.value());
         let (a, b) = (PeerId::random(), PeerId::random());
         ledger.connected(a, None);

@@ -7,7 +7,7 @@ use std::time::Duration;
 pub(crate) const WEBSOCKET_MESSAGE: usize = 128 * 1024;
 
 /// Bytes a socket reads at once. Every idle connection keeps one such buffer, so it is a price paid 10,000 times.
-pub(crate) const WEBSOCKET_READ: usize = 16 * 1024;
+pub(crate) const WEBSOCKET_READ: usize = 8 * 1024;
 
 /// Bytes gathered before they are written without waiting for a flush: one syscall for many small frames.
 pub(crate) const WEBSOCKET_WRITE: usize = 32 * 1024;
@@ -61,3 +61,6 @@ pub(crate) const SHUTDOWN: Duration = Duration::from_millis(500);
 
 /// How often a silent connection is asked whether it still lives. 10,000 pages make 333 questions a second.
 pub(crate) const PING: Duration = Duration::from_secs(30);
+
+/// File descriptors that are not connections: the runtime, the log, files being sent, with room to spare.
+pub(crate) const OWN_FILES: u64 = 64;

@@ -16,18 +16,19 @@ use libp2p::{
     noise, ping, relay, swarm,
     swarm::SwarmEvent,
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval, timeout_at},
 };
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::{
     addresses::{self, Addresses},
     admission::{Gate, Network},
-    behaviour::{Behaviour, BehaviourEvent, CircuitsOfNetworks, worth_keeping},
+    behaviour::{Behaviour, BehaviourEvent, Occupancy, worth_keeping},
     health::Health,
     http::{self, Site},
     identity::{self, IdentityError},
@@ -76,6 +77,7 @@ fn start_log(config: &Config) {
 }
 
 async fn serve(config: &Config) -> Result<(), ServerError> {
+    raise_open_files(config);
     let key = identity::load_or_create(&config.data_dir)?;
     let listener = TcpListener::bind(config.listen).await.map_err(|error| ServerError::Listen { listen: config.listen, error })?;
     let listen = listener.local_addr().map_err(ServerError::System)?;
@@ -111,6 +113,17 @@ async fn serve(config: &Config) -> Result<(), ServerError> {
     relay.close().await;
     info!("stopped");
     Ok(())
+}
+
+/// Takes as many file descriptors as the system grants, since every connection needs one.
+fn raise_open_files(config: &Config) {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let open_files = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
+    let needed = config.max_connections as u64 + limits::OWN_FILES;
+    if let Some(open_files) = open_files.filter(|open_files| *open_files < needed) {
+        warn!(open_files, needed, remedy = "raise `ulimit -Hn`, or lower max_connections", "too few open files allowed");
+    }
 }
 
 /// For whoever started it, by hand or in a script: the first line carries the URL to open.
@@ -159,13 +172,13 @@ impl Relay {
         addresses: Addresses,
         health: Arc<Health>,
     ) -> Result<Self, ServerError> {
-        let networks = CircuitsOfNetworks::default();
-        let behaviour = Behaviour::new(&key.public(), config, &networks);
+        let occupancy = Occupancy::default();
+        let behaviour = Behaviour::new(&key.public(), config, &occupancy);
         let swarm_config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(Duration::from_secs(config.idle_seconds));
         let mut swarm = Swarm::new(transport.boxed(), behaviour, key.public().to_peer_id(), swarm_config);
         let address = addresses::web_socket(listen.ip(), listen.port());
         swarm.listen_on(address).map_err(|error| ServerError::System(io::Error::other(error)))?;
-        Ok(Self { swarm, ledger: Ledger::new(networks, health), addresses, listen, external: config.external.0.clone() })
+        Ok(Self { swarm, ledger: Ledger::new(occupancy, health), addresses, listen, external: config.external.0.clone() })
     }
 
     /// Makes the addresses that are announced those that are true now.
@@ -270,10 +283,11 @@ impl Relay {
     }
 
     fn on_kad(&mut self, request: kad::InboundRequest) {
-        if let kad::InboundRequest::AddProvider { record: Some(record) } = request
-            && let Err(error) = self.swarm.behaviour_mut().kad.store_mut().add_provider(worth_keeping(record))
-        {
-            debug!(%error, "provider record refused");
+        if let kad::InboundRequest::AddProvider { record: Some(record) } = request {
+            let record = worth_keeping(record, &self.addresses.current());
+            if let Err(error) = self.swarm.behaviour_mut().kad.store_mut().add_provider(record) {
+                debug!(%error, "provider record refused");
+            }
         }
     }
 }

@@ -52,7 +52,7 @@ settings! {
     /// Believe X-Forwarded-For, -Proto and -Host: only behind a proxy of yours that sets them
     trust_proxy, "SHOAL_TRUST_PROXY": bool = false;
     /// What is logged: a level, or `tracing` directives
-    log, "SHOAL_LOG": String = "info,libp2p_kad=error".to_owned();
+    log, "SHOAL_LOG": String = "info,libp2p=error".to_owned();
     /// Form of the log
     log_format, "SHOAL_LOG_FORMAT": LogFormat = LogFormat::Human;
     /// Connections at once
@@ -67,9 +67,9 @@ settings! {
     max_pending_per_network, "SHOAL_MAX_PENDING_PER_NETWORK": usize = 32;
     /// Seconds after which a connection without reservation, circuit or open stream is closed
     idle_seconds, "SHOAL_IDLE_SECONDS": u64 = 60;
-    /// Reservations at once
+    /// Peers with a reservation at once
     max_reservations, "SHOAL_MAX_RESERVATIONS": usize = 10_000;
-    /// Reservations at once of one peer
+    /// Reservations of one peer, over several connections
     max_reservations_per_peer, "SHOAL_MAX_RESERVATIONS_PER_PEER": usize = 4;
     /// Seconds that a reservation holds unless renewed
     reservation_seconds, "SHOAL_RESERVATION_SECONDS": u64 = 3_600;

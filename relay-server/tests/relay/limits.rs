@@ -1,7 +1,7 @@
 //! The configured numbers hold, exactly, and who is inside is not disturbed.
 
 use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
-use libp2p::identity::Keypair;
+use libp2p::{identity::Keypair, multiaddr::Protocol};
 
 use crate::support::{
     peer::{BYTES, Peer},
@@ -17,7 +17,7 @@ async fn reservations_up_to_the_limit() {
     peers[1].reserve(relay.address()).await.unwrap();
     let error = peers[2].reserve(relay.address()).await.unwrap_err();
     assert!(error.contains("ResourceLimitExceeded"), "{error}");
-    assert_eq!((relay.counted("reservations"), relay.counted("refused")), (2, 1));
+    until("the count", || (relay.counted("reservations"), relay.counted("refused")) == (2, 1)).await;
     let [first, second, mut third] = peers;
     drop(first);
     until("a free place", || relay.counted("reservations") == 1).await;
@@ -68,7 +68,7 @@ async fn circuits_in_all_of_a_peer_and_of_a_network() {
         assert!(outcomes[0].is_ok() && outcomes[1].is_ok(), "{arguments:?}: {outcomes:?}");
         let error = outcomes.pop().unwrap().unwrap_err();
         assert!(error.contains("ResourceLimitExceeded"), "{arguments:?}: {error}");
-        assert_eq!((relay.counted("circuits"), relay.counted("refused")), (2, 1), "{arguments:?}");
+        until("the count", || (relay.counted("circuits"), relay.counted("refused")) == (2, 1)).await;
     }
 }
 
@@ -127,4 +127,43 @@ async fn connections_in_all() {
     let [first, _second, mut third] = peers;
     drop(first);
     soon("a free place", async { while third.dial(address.clone()).await.is_err() {} }).await;
+}
+
+#[tokio::test]
+async fn a_crowd_at_one_peer_waits_instead_of_cutting_it_off() {
+    // The relay opens 96 streams to a peer at most; libp2p's own muxer would end the connection at the 129th.
+    const CROWD: usize = 140;
+    let relay = Relay::start(&["--max-circuits-per-peer", "300"]);
+    let mut popular = Peer::new();
+    popular.reserve(relay.address()).await.unwrap();
+    let circuit = relay.address().with(Protocol::P2pCircuit).with(Protocol::P2p(popular.id));
+    let mut crowd = Vec::new();
+    for _ in 0..CROWD {
+        let (peer, circuit) = (Peer::new(), circuit.clone());
+        peer.with(move |swarm| swarm.dial(circuit)).await.unwrap();
+        crowd.push(peer);
+    }
+    until("as many circuits as there may be", || relay.counted("circuits") >= 90).await;
+    assert!(relay.counted("circuits") <= 96);
+    assert_eq!(relay.counted("reservations"), 1);
+    drop(crowd);
+    until("room", || relay.counted("circuits") == 0).await;
+    Peer::new().dial_through(&relay, popular.id).await.unwrap();
+}
+
+/// Not a test of correctness: `cargo test --release -p relay-server -- --ignored --nocapture memory`.
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn memory_of_an_idle_reserved_connection() {
+    const PEERS: usize = 1_000;
+    let relay = Relay::start(&[]);
+    let (address, before) = (relay.address(), relay.memory());
+    let mut peers = Vec::new();
+    for _ in 0..PEERS {
+        let mut peer = Peer::new();
+        peer.reserve(address.clone()).await.unwrap();
+        peers.push(peer);
+    }
+    let each = (relay.memory() - before) / PEERS as u64;
+    println!("{} KiB at the start, {:.1} KiB for each of {PEERS} connections with a reservation", before / 1024, each as f64 / 1024.0);
 }

@@ -1,6 +1,11 @@
 //! The program: its start, its words and its end.
 
-use std::{fs, net::TcpListener};
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    net::TcpListener,
+    process::{Command, Stdio},
+};
 
 use crate::support::{
     http,
@@ -65,7 +70,7 @@ fn it_says_where_it_is_once_it_is_there() {
 #[test]
 fn environment_settings_count_less_than_flags() {
     let print = |arguments: &[&str]| {
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_relay-server"))
+        let output = Command::new(env!("CARGO_BIN_EXE_relay-server"))
             .env("SHOAL_MAX_CIRCUITS", "77")
             .args(arguments)
             .arg("--print-config")
@@ -116,4 +121,26 @@ fn the_first_address_is_the_one_that_was_asked() {
     assert_eq!(first(&format!("localhost:{port}")), [format!("/dns/localhost/tcp/{port}/ws/p2p/{peer}"), own.clone()]);
     assert_eq!(first("relay.example"), [format!("/dns/relay.example/tcp/80/ws/p2p/{peer}"), own.clone()]);
     assert_eq!(first("not/a/host"), [own]);
+}
+
+#[test]
+fn the_log_is_json_if_asked_for_and_tells_of_no_visitor() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_relay-server"));
+    let arguments = ["--log-format", "json", "--listen", "127.0.0.1:0", "--data-dir", data_dir.path().to_str().unwrap()];
+    let mut process = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut ready = String::new();
+    BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut ready).unwrap();
+    let listen = ready.trim_end().trim_end_matches('/').rsplit('/').next().unwrap().parse().unwrap();
+    let bootstrap = http::get(listen, "/bootstrap", &[]).json();
+    let visitor = tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let mut peer = Peer::new();
+        peer.reserve(bootstrap["addresses"][0].as_str().unwrap().parse().unwrap()).await.unwrap();
+        peer.id.to_string()
+    });
+    assert!(Command::new("kill").arg(process.id().to_string()).status().unwrap().success());
+    let log = String::from_utf8(process.wait_with_output().unwrap().stderr).unwrap();
+    let events: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(events.iter().any(|event| event["message"] == "ready" && event["peer"] == bootstrap["peerId"]), "{log}");
+    assert!(!log.contains(&visitor), "{log}");
 }
