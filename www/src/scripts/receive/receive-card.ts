@@ -126,6 +126,7 @@ export class ReceiveCard {
       { peer: state.peer, away: phase === 'waiting', ...(state.peer === undefined ? { label: 'sender' } : {}) },
       { peer: state.me, label: 'you' },
     )
+    this.course.swim(state.bytes)
     const words = part(this.root, 'phase')
     words.dataset['phase'] = phase
     write(words, phaseWords(state))

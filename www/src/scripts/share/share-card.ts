@@ -124,6 +124,7 @@ export class ShareCard {
     for (const reader of shown) {
       const known = this.courses.get(reader.peer) ?? this.addReader(reader.peer)
       known.course.show(readerCourse(reader), { peer: me, label: 'you' }, { peer: reader.peer, away: reader.state === 'ended' })
+      known.course.swim(reader.bytes)
       const words = known.row.lastElementChild
       if (words instanceof HTMLElement) write(words, this.readerWords(reader))
     }

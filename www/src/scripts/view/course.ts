@@ -37,13 +37,16 @@ const words: Record<CourseState, string> = {
   'done-relayed': 'all here, sent through the relay',
 }
 
-/** Three fish on the way along one line. */
-function travellers(line: string, name: string): SVGElement {
-  const fish = [0, 1, 2].map((index) =>
-    svg('g', { class: 'traveller', style: `offset-path:path("${line}");--turn:${index}` }, svg('path', { d: 'M-8-3.2-4.5-.7C-2.6-2.7-.1-3.6 2.5-3.5 5-3.4 7.1-1.7 8 0c-.9 1.7-3 3.4-5.5 3.5C-.1 3.6-2.6 2.7-4.5.7L-8 3.2C-7.1 1.2-7.1-1.2-8-3.2z' })),
+/** Fish on the way along one line. */
+function travellers(line: string): SVGElement[] {
+  return Array.from({ length: school }, () =>
+    svg('g', { class: 'traveller', style: `offset-path:path("${line}")` }, svg('path', { d: 'M-8-3.2-4.5-.7C-2.6-2.7-.1-3.6 2.5-3.5 5-3.4 7.1-1.7 8 0c-.9 1.7-3 3.4-5.5 3.5C-.1 3.6-2.6 2.7-4.5.7L-8 3.2C-7.1 1.2-7.1-1.2-8-3.2z' })),
   )
-  return svg('g', { class: `travellers ${name}` }, ...fish)
 }
+
+/** Fish on one line at a time, and how much of the line they swim at each step. */
+const school = 3
+const stride = 0.012
 
 /** A live drawing of one connection. */
 export class Course {
@@ -51,7 +54,11 @@ export class Course {
   readonly root: HTMLElement
   private readonly ends: [HTMLElement, HTMLElement]
   private readonly picture: SVGElement
+  private readonly fish = { relayed: travellers(relayed), direct: travellers(direct) }
+  private readonly still = matchMedia('(prefers-reduced-motion: reduce)')
   private shown = ''
+  private way = 0.1
+  private bytes = 0
 
   constructor(sender: End, receiver: End) {
     this.picture = svg(
@@ -59,13 +66,26 @@ export class Course {
       { viewBox: '0 0 320 96', class: 'course-lines', role: 'img' },
       svg('path', { d: relayed, class: 'line line-relayed' }),
       svg('path', { d: direct, class: 'line line-direct' }),
-      travellers(relayed, 'on-relayed'),
-      travellers(direct, 'on-direct'),
+      svg('g', { class: 'travellers on-relayed' }, ...this.fish.relayed),
+      svg('g', { class: 'travellers on-direct' }, ...this.fish.direct),
       svg('use', { href: '#buoy', x: 146, y: 2, width: 28, height: 35, class: 'course-buoy' }),
     )
     this.ends = [element('div', { class: 'end' }), element('div', { class: 'end' })]
     this.root = element('div', { class: 'course' }, this.ends[0], this.picture, this.ends[1])
     this.show('idle', sender, receiver)
+    this.place()
+  }
+
+  /**
+   * Lets the fish swim on when bytes have come. They move with the bytes and not by a clock: the picture tells the truth, and a transfer does not
+   * share the processor with an animation.
+   * @param bytes that came so far
+   */
+  swim(bytes: number): void {
+    if (bytes <= this.bytes || this.still.matches) return
+    this.bytes = bytes
+    this.way = (this.way + stride) % 1
+    this.place()
   }
 
   /** Draws the state; cheap when nothing changed. */
@@ -77,6 +97,12 @@ export class Course {
     this.picture.setAttribute('aria-label', words[state])
     this.end(this.ends[0], sender)
     this.end(this.ends[1], receiver)
+  }
+
+  private place(): void {
+    for (const fish of Object.values(this.fish)) {
+      fish.forEach((one, index) => one.style.setProperty('offset-distance', `${(100 * (this.way + index / school)) % 100}%`))
+    }
   }
 
   private end(place: HTMLElement, end: End): void {
