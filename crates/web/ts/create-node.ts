@@ -11,7 +11,6 @@ import type { NodeConfig, ShoalNode, StartOptions } from './types.ts'
  * Resolves once the node can publish and read; whether others can reach it yet is told by `status()` and the `status` events.
  * @throws ShoalError `InvalidConfig` naming the field, `Unsupported` where this browser cannot run a node, `StorageFailed`
  * @example
- * import { createNode } from 'shoal'
  * const node = await createNode({ store: { name: 'my-app' } })
  * const cid = await node.publishContent('hello')
  */

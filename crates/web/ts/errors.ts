@@ -8,7 +8,6 @@ import type { ShoalErrorName } from './types.ts'
 /**
  * Every error that Shoal itself raises. Tell them apart by `name`.
  * @example
- * import { ShoalError } from 'shoal'
  * const told = (error: unknown) => error instanceof ShoalError && error.name === 'StorageFull' ? 'Free some space first.' : String(error)
  */
 export class ShoalError extends Error {

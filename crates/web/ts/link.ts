@@ -6,7 +6,10 @@
  */
 import { ShoalError } from './errors.ts'
 
-/** What a share link says. */
+/**
+ * What a share link says.
+ * @example const content: ShareLink = { cid, name: file.name, from: node.peerId }
+ */
 export interface ShareLink {
   /** What is shared. */
   cid: string
@@ -28,7 +31,6 @@ const MAX_ADDRESS = 512
  * Makes a share link.
  * @param page the http(s) address of the app that opens it; a fragment it may have is replaced
  * @example
- * import { createLink } from 'shoal'
  * const link = createLink('https://shoal.example/', { cid: 'bafkreifzjut3te7nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e', name: 'hello.txt' })
  */
 export function createLink(page: string | URL, content: ShareLink): string {
@@ -53,7 +55,6 @@ export function createLink(page: string | URL, content: ShareLink): string {
  * @param link the whole address, or only its fragment (`#…`)
  * @throws ShoalError `InvalidLink`, naming the field that is wrong
  * @example
- * import { parseLink } from 'shoal'
  * const { cid, name } = parseLink('#bafkreifzjut3te7nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e?name=hello.txt')
  */
 export function parseLink(link: string | URL): ShareLink {

@@ -13,7 +13,7 @@ import { Streaming, type Context, type Handler } from './server.ts'
 import { throttle } from './throttle.ts'
 import type { Settings } from './config.ts'
 import type { ConnectionInfo, ContentStat, FetchProgress, NodeEvent, NodeStatus, PublishProgress, StartProgress } from './types.ts'
-import { isTrap, load, type WasmFetchOptions, type WasmNode, type WasmReader } from './wasm.ts'
+import { load, trapReason, type WasmFetchOptions, type WasmNode, type WasmReader } from './wasm.ts'
 
 /** What a node is started with. */
 export interface StartParameters {
@@ -209,9 +209,10 @@ export class NodeServer {
 
   /** Whether this was a trap, after which the instance's memory is in no known state. */
   #examine(error: unknown): boolean {
-    if (!isTrap(error)) return false
+    const reason = trapReason(error)
+    if (reason === undefined) return false
     this.#dead = true
-    this.#death.resolve(error instanceof Error ? error.message : String(error))
+    this.#death.resolve(reason)
     return true
   }
 }

@@ -2,17 +2,30 @@
  * The public types of the npm package `shoal`. Plain objects, `AbortSignal`, async iterables and `Uint8Array`: nothing generated is public.
  */
 
-/** Anything that can be published. A `ReadableStream` may be of any length: it is never held in memory whole. */
+/**
+ * Anything that can be published. A `ReadableStream` may be of any length: it is never held in memory whole.
+ * @example const source: ContentSource = new Blob(['hello'])
+ */
 export type ContentSource = Uint8Array | ArrayBuffer | string | Blob | ReadableStream<Uint8Array>
 
-/** How a file is cut into blocks, and so which CID it gets. */
+/**
+ * How a file is cut into blocks, and so which CID it gets.
+ * @example const profile: ContentProfile = 'kubo-cid-v1'
+ */
 export type ContentProfile =
   /** IPIP-499: 1 MiB leaves, 1,024 links a node. The default, and Helia's. */
   | 'unixfs-v1-2025'
   /** What `ipfs add --cid-version=1` gives: 256 KiB leaves, 174 links a node. */
   | 'kubo-cid-v1'
 
-/** Settings of a node. Every field has an effect; an unknown or contradictory one is refused with an error that names it. */
+/**
+ * Settings of a node. Every field has an effect; an unknown or contradictory one is refused with an error that names it.
+ * @example
+ * const config: NodeConfig = {
+ *   bootstrap: ['https://relay.example'],
+ *   iceServers: [{ urls: 'stun:stun.example:3478' }],
+ * }
+ */
 export interface NodeConfig {
   /**
    * Where to find relays: multiaddrs that end in `/p2p/<PeerId>`, or `http(s)` URLs of a relay, whose `/bootstrap` is then asked.
@@ -31,7 +44,10 @@ export interface NodeConfig {
   maxConnections?: number
 }
 
-/** How far the start of a node is. */
+/**
+ * How far the start of a node is.
+ * @example await createNode({}, { onProgress: ({ phase }: StartProgress) => console.log(phase) })
+ */
 export interface StartProgress {
   /**
    * `loading`: the worker and the wasm module are fetched and compiled. `starting`: the store and the identity are opened.
@@ -40,19 +56,28 @@ export interface StartProgress {
   phase: 'loading' | 'starting' | 'joining'
 }
 
-/** Options of {@link createNode}. */
+/**
+ * Options of `createNode`.
+ * @example await createNode({}, { signal: AbortSignal.timeout(10_000) } satisfies StartOptions)
+ */
 export interface StartOptions extends CallOptions {
   /** Called at each change of phase. */
   onProgress?: (progress: StartProgress) => void
 }
 
-/** Options of every call that may wait. */
+/**
+ * Options of every call that may wait.
+ * @example const options: CallOptions = { signal: AbortSignal.timeout(5_000) }
+ */
 export interface CallOptions {
   /** Cancels the call, which then rejects with the signal's reason. */
   signal?: AbortSignal
 }
 
-/** How far a publication is. */
+/**
+ * How far a publication is.
+ * @example const percent = ({ bytes, total }: PublishProgress) => total && (100 * bytes) / total
+ */
 export interface PublishProgress {
   /** Bytes hashed and stored so far. */
   bytes: number
@@ -60,7 +85,10 @@ export interface PublishProgress {
   total?: number
 }
 
-/** Options of {@link ShoalNode.publishContent}. */
+/**
+ * Options of {@link ShoalNode.publishContent}.
+ * @example await node.publishContent(file, { profile: 'kubo-cid-v1', onProgress: ({ bytes }) => console.log(bytes) })
+ */
 export interface PublishOptions extends CallOptions {
   /** Default `unixfs-v1-2025`. */
   profile?: ContentProfile
@@ -68,7 +96,10 @@ export interface PublishOptions extends CallOptions {
   onProgress?: (progress: PublishProgress) => void
 }
 
-/** How far a fetch is. */
+/**
+ * How far a fetch is.
+ * @example const line = ({ phase, bytes, total, path }: FetchProgress) => `${phase} ${bytes} of ${total ?? '?'} (${path ?? 'no'} path)`
+ */
 export interface FetchProgress {
   /**
    * `local`: looking in the own store. `finding`: looking for a peer that has it. `connecting`: a peer is known, a connection is being made.
@@ -85,7 +116,10 @@ export interface FetchProgress {
   path?: 'direct' | 'relayed'
 }
 
-/** Options of {@link ShoalNode.fetchContent} and {@link ShoalNode.readContent}. */
+/**
+ * Options of {@link ShoalNode.fetchContent} and {@link ShoalNode.readContent}.
+ * @example const options: FetchOptions = { from: [peerId], offset: 1_000_000, length: 65_536 }
+ */
 export interface FetchOptions extends CallOptions {
   /** PeerIds that are believed to have the content (a share link names its sender). */
   from?: string[]
@@ -99,7 +133,10 @@ export interface FetchOptions extends CallOptions {
   onProgress?: (progress: FetchProgress) => void
 }
 
-/** What is known of a content without reading it all. */
+/**
+ * What is known of a content without reading it all.
+ * @example const complete = ({ size, local }: ContentStat) => local === size
+ */
 export interface ContentStat {
   cid: string
   /** Bytes of the file. */
@@ -108,7 +145,10 @@ export interface ContentStat {
   local: number
 }
 
-/** One connection to a peer. */
+/**
+ * One connection to a peer.
+ * @example const direct = (connection: ConnectionInfo) => connection.transport === 'webrtc' && connection.path === 'direct'
+ */
 export interface ConnectionInfo {
   /** The other side's PeerId. */
   peer: string
@@ -130,7 +170,10 @@ export interface ConnectionInfo {
   agent?: string
 }
 
-/** How this node stands with one of its relays. */
+/**
+ * How this node stands with one of its relays.
+ * @example const line = ({ address, state, problem }: RelayStatus) => `${address}: ${problem ?? state}`
+ */
 export interface RelayStatus {
   /** The relay's multiaddr, or the URL whose `/bootstrap` could not be read. */
   address: string
@@ -140,7 +183,10 @@ export interface RelayStatus {
   problem?: string
 }
 
-/** What the node is doing as a whole. */
+/**
+ * What the node is doing as a whole.
+ * @example const free = ({ storage }: NodeStatus) => (storage.quota ?? 0) - (storage.usage ?? 0)
+ */
 export interface NodeStatus {
   /** Whether other pages can reach this one (a relay holds a reservation). */
   reachable: boolean
@@ -151,7 +197,10 @@ export interface NodeStatus {
   limitations: string[]
 }
 
-/** What happens to a node, as delivered by {@link ShoalNode.events}. */
+/**
+ * What happens to a node, as delivered by {@link ShoalNode.events}.
+ * @example const reads = (event: NodeEvent) => event.type === 'serving' && event.state === 'done'
+ */
 export type NodeEvent =
   | { type: 'status'; status: NodeStatus }
   | { type: 'connectionOpened'; connection: ConnectionInfo }
@@ -160,10 +209,13 @@ export type NodeEvent =
   | { type: 'serving'; peer: string; cid: string; bytes: number; path: 'direct' | 'relayed'; state: 'active' | 'done' | 'ended' }
   /** A peer sent bytes that do not verify, or broke a protocol; it was dropped. */
   | { type: 'peerDropped'; peer: string; reason: string }
-  /** The node's worker failed and was started again from the store. */
+  /** The node was replaced, with the same identity and store: its worker had failed, or the tab that ran it was closed. Reads go on by themselves. */
   | { type: 'restarted'; reason: string }
 
-/** Stable names of the errors that calls reject with (`error.name`); `error.message` says what to do. */
+/**
+ * Stable names of the errors that calls reject with (`error.name`); `error.message` says what to do.
+ * @example const full: ShoalErrorName = 'StorageFull'
+ */
 export type ShoalErrorName =
   | 'InvalidConfig'
   | 'InvalidCid'
@@ -181,7 +233,10 @@ export type ShoalErrorName =
   | 'Internal'
   | 'AbortError'
 
-/** A running node. */
+/**
+ * A running node.
+ * @example const share = (node: ShoalNode, file: File) => node.publishContent(file)
+ */
 export interface ShoalNode {
   /** libp2p PeerId, `12D3Koo…`. */
   readonly peerId: string
@@ -207,21 +262,40 @@ export interface ShoalNode {
    */
   readContent(cid: string, options?: FetchOptions): ReadableStream<Uint8Array>
 
-  /** Size of a content and how much of it is here. Fetches the root block where it is missing. */
+  /**
+   * Size of a content and how much of it is here. Fetches the root block where it is missing.
+   * @example const { size, local } = await node.statContent(cid)
+   */
   statContent(cid: string, options?: FetchOptions): Promise<ContentStat>
 
-  /** Every open connection. */
+  /**
+   * Every open connection.
+   * @example const peers = new Set((await node.connections()).map(({ peer }) => peer))
+   */
   connections(): Promise<ConnectionInfo[]>
 
-  /** Relays, storage, and what this browser cannot do. */
+  /**
+   * Relays, storage, and what this browser cannot do.
+   * @example for (const sentence of (await node.status()).limitations) console.warn(sentence)
+   */
   status(): Promise<NodeStatus>
 
-  /** Connects to a peer by PeerId through our relays, directly where possible. */
+  /**
+   * Connects to a peer by PeerId through our relays, directly where possible.
+   * @example const { path, roundTripTime } = await node.connect(peerId, { signal: AbortSignal.timeout(10_000) })
+   */
   connect(peer: string, options?: CallOptions): Promise<ConnectionInfo>
 
-  /** What happens, from now on. Ends when the node stops. A reader that lags behind misses the oldest events, never the last status. */
+  /**
+   * What happens, from now on. Ends when the node stops. A reader that lags behind misses the oldest events, never the last status.
+   * @example for await (const event of node.events()) console.log(event.type)
+   */
   events(options?: CallOptions): AsyncIterable<NodeEvent>
 
-  /** Closes connections and the store. Pending calls reject with `Stopped`. */
+  /**
+   * Ends this tab's part in the node: pending calls reject with `Stopped`, connections and the store are closed. Another tab of the site that uses
+   * the node goes on with it.
+   * @example addEventListener('beforeunload', () => node.stop())
+   */
   stop(): Promise<void>
 }

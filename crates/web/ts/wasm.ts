@@ -53,12 +53,20 @@ const wasm = generated as unknown as WasmModule
 /** Whether the instance of this thread has trapped: its memory is in no known state, and a thread has one instance only. */
 let trapped = false
 
-/** Whether an error is a trap, such as a Rust panic. From then on `load` refuses. */
-export function isTrap(error: unknown): boolean {
-  const trap = error instanceof WebAssembly.RuntimeError
-  trapped ||= trap
-  return trap
+/**
+ * What happened, if an error is a trap, such as a Rust panic; undefined for any other. From the first trap on `load` refuses.
+ *
+ * A trap itself only says "unreachable": the panic hook leaves its message, with file and line, in `globalThis.shoalPanic`.
+ */
+export function trapReason(error: unknown): string | undefined {
+  if (!(error instanceof WebAssembly.RuntimeError)) return undefined
+  trapped = true
+  const { shoalPanic } = globalThis as { shoalPanic?: string }
+  return shoalPanic?.slice(0, MAX_REASON) ?? error.message
 }
+
+/** Bounds a panic message: it may hold what a peer sent. */
+const MAX_REASON = 300
 
 /** Fetches, compiles and starts the module; at most once in a thread. */
 export async function load(): Promise<WasmModule['WasmNode']> {
