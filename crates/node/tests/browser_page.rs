@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![cfg(target_arch = "wasm32")]
 
+mod blocks;
 mod browser;
 mod conformance;
 

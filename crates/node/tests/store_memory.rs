@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![cfg(not(target_arch = "wasm32"))]
 
+mod blocks;
 mod conformance;
 
-use conformance::{block_of, for_each_fact, numbered};
+use blocks::{block_of, numbered};
+use conformance::for_each_fact;
 use futures::executor::block_on;
 use shoal_node::store::{Protection, Store, StoreError, Usage};
 

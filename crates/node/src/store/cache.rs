@@ -34,7 +34,7 @@ impl Cache {
         self.blocks.contains_key(key)
     }
 
-    /// Keeps `data`, which must own its buffer alone: a slice would hold, uncounted, the whole buffer that it was cut from.
+    /// Keeps `data`, which should own its buffer alone: a slice holds, uncounted, the whole buffer that it was cut from.
     pub(super) fn insert(&mut self, key: Key, data: Bytes) {
         let size = cost(&data);
         if size > self.capacity {

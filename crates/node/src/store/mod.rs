@@ -49,7 +49,7 @@ pub enum StoreError {
     Full {
         /// Bytes that the failed transaction was to write.
         needed: u64,
-        /// Bytes that the browser says this site may still use, if it says. Browsers round it, and it may exceed what the disk has.
+        /// Bytes that this site may still use, if the browser tells a believable number.
         available: Option<u64>,
     },
     /// The browser does not let this page store anything.

@@ -3,7 +3,7 @@
 use shoal_node::store::{Store, Usage};
 use wasm_bindgen_test::wasm_bindgen_test;
 
-use crate::conformance::numbered;
+use crate::blocks::numbered;
 
 #[wasm_bindgen_test]
 async fn acknowledged_blocks_survive_a_store_that_was_never_closed() {

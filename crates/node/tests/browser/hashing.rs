@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use shoal_node::hash::{sha256, sha256_many};
 use wasm_bindgen_test::wasm_bindgen_test;
 
-use crate::conformance::numbered;
+use crate::blocks::numbered;
 
 #[wasm_bindgen_test]
 async fn the_empty_input_has_the_digest_of_fips_180_4() {

@@ -5,6 +5,7 @@ mod hashing;
 mod identity;
 mod in_indexed_db;
 mod in_memory;
+mod versions;
 
 use std::cell::Cell;
 

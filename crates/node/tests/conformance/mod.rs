@@ -6,6 +6,8 @@ use shoal_node::store::{Store, StoreError, Usage, limits};
 use shoal_protocol::content::{Block, Cid, Codec, cid};
 use shoal_protocol::limits::BLOCK_BYTES;
 
+use crate::blocks::{block_of, numbered};
+
 /// Hands every fact by name to the macro `test!` of the file that runs them, which makes one test of each.
 macro_rules! for_each_fact {
     ($test:ident) => {
@@ -136,7 +138,7 @@ pub(crate) async fn the_largest_block_fits_and_no_larger_one(store: Store) -> Ou
 pub(crate) async fn a_slice_of_a_larger_buffer_is_stored_alone(store: Store) -> Outcome {
     let buffer = Bytes::from((0..100_000u32).flat_map(u32::to_be_bytes).collect::<Vec<u8>>());
     let data = buffer.slice(1001..3001);
-    let block = Block { cid: cid_of(&data), data: data.clone() };
+    let block = Block { cid: cid::of(Codec::Raw, &data), data: data.clone() };
     store.put(vec![block.clone()]).await?;
     assert_eq!(store.get(&block.cid).await?, Some(data));
     assert_eq!(store.usage().await?.bytes, 2000);
@@ -249,32 +251,4 @@ async fn assert_all_there(store: &Store, blocks: &[Block]) -> Outcome {
     let found = store.get_many(&cids).await?;
     assert!(found.iter().zip(blocks).all(|(found, block)| found.as_ref() == Some(&block.data)));
     Ok(())
-}
-
-pub(crate) fn block_of(data: &[u8]) -> Block {
-    Block { cid: cid_of(data), data: Bytes::copy_from_slice(data) }
-}
-
-/// `count` different blocks of `size` bytes that do not compress.
-pub(crate) fn numbered(count: u32, size: usize) -> Vec<Block> {
-    (0..count)
-        .map(|number| {
-            let mut state = u64::from(number) << 32 | size as u64 | 1;
-            let data: Vec<u8> = std::iter::repeat_with(|| {
-                // xorshift64: no randomness, the same blocks in every run.
-                state ^= state << 13;
-                state ^= state >> 7;
-                state ^= state << 17;
-                state.to_le_bytes()
-            })
-            .flatten()
-            .take(size)
-            .collect();
-            block_of(&data)
-        })
-        .collect()
-}
-
-fn cid_of(data: &[u8]) -> Cid {
-    cid::of(Codec::Raw, data)
 }

@@ -9,14 +9,14 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use futures::channel::oneshot;
-use futures::future::try_join_all;
+use futures::future::join_all;
 use futures::lock::Mutex;
 use js_sys::Uint8Array;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::IdbRequest;
 
 use super::super::cache::Cache;
-use super::super::limits::{COMMIT_BLOCKS, COMMIT_BYTES, LOOK_FIRST_BYTES, QUEUE_BATCHES, QUEUE_BYTES};
+use super::super::limits::{COMMIT_BLOCKS, COMMIT_BYTES, LARGE_BLOCK_BYTES, QUEUE_BLOCKS, QUEUE_BYTES};
 use super::super::{Key, StoreError};
 use super::connection::{BLOCKS, Connection, META};
 use super::transaction::{Durability, is_duplicate, settled};
@@ -34,8 +34,8 @@ pub(super) struct Committer {
 #[derive(Debug, Default)]
 struct Queue {
     waiting: VecDeque<Batch>,
-    /// Batches and bytes that wait or are in the current transaction.
-    batches: usize,
+    /// Blocks and bytes that wait or are in the current transaction.
+    blocks: usize,
     bytes: usize,
     committing: bool,
     /// Told when there is room again.
@@ -60,19 +60,20 @@ impl Committer {
         for entries in split(entries) {
             acknowledgements.push(self.enqueue(entries).await);
         }
-        try_join_all(acknowledgements.into_iter().map(|done| async { done.await.unwrap_or(Err(StoreError::Closed)) })).await?;
-        Ok(())
+        // All of them, also after a failure: nothing of this call is written any more once it has returned.
+        let results = join_all(acknowledgements).await;
+        results.into_iter().try_for_each(|result| result.unwrap_or(Err(StoreError::Closed)))
     }
 
     async fn enqueue(self: &Rc<Committer>, entries: Vec<(Key, Bytes)>) -> oneshot::Receiver<Result<(), StoreError>> {
         let bytes = entries.iter().map(|(_, data)| data.len()).sum();
         let _turn = self.door.lock().await;
-        while let Some(room) = self.wait_for_room(bytes) {
+        while let Some(room) = self.wait_for_room(entries.len(), bytes) {
             let _ = room.await;
         }
         let (done, acknowledged) = oneshot::channel();
         let mut queue = self.queue.borrow_mut();
-        queue.batches += 1;
+        queue.blocks += entries.len();
         queue.bytes += bytes;
         queue.waiting.push_back(Batch { entries, bytes, done });
         if !queue.committing {
@@ -83,9 +84,9 @@ impl Committer {
         acknowledged
     }
 
-    fn wait_for_room(&self, bytes: usize) -> Option<oneshot::Receiver<()>> {
+    fn wait_for_room(&self, blocks: usize, bytes: usize) -> Option<oneshot::Receiver<()>> {
         let mut queue = self.queue.borrow_mut();
-        if queue.batches == 0 || (queue.bytes + bytes <= QUEUE_BYTES && queue.batches < QUEUE_BATCHES) {
+        if queue.bytes + bytes <= QUEUE_BYTES && queue.blocks + blocks <= QUEUE_BLOCKS {
             return None;
         }
         let (sender, room) = oneshot::channel();
@@ -101,14 +102,13 @@ impl Committer {
                 return;
             }
             let result = self.commit(&group).await;
-            self.queue.borrow_mut().release(&group);
+            self.queue.borrow_mut().release(group.iter());
             for batch in group {
                 if result.is_ok() {
                     let mut cache = self.cache.borrow_mut();
-                    // A copy, because a network buffer may be behind a small slice: the cache counts what it holds.
-                    batch.entries.into_iter().for_each(|(key, data)| cache.insert(key, Bytes::copy_from_slice(&data)));
+                    batch.entries.into_iter().for_each(|(key, data)| cache.insert(key, owned(data)));
                 }
-                // A caller may have stopped waiting; the blocks are stored all the same.
+                // A caller may have stopped waiting meanwhile; the blocks are stored all the same.
                 let _ = batch.done.send(result.clone());
             }
         }
@@ -122,16 +122,17 @@ impl Committer {
         let mut looked_for: Vec<(&Key, &Bytes, IdbRequest)> = Vec::new();
         let mut added: Vec<(usize, IdbRequest)> = Vec::new();
         for (key, data) in group.iter().flat_map(|batch| &batch.entries).filter(|(key, _)| seen.insert(key)) {
-            if data.len() >= LOOK_FIRST_BYTES || self.cache.borrow().contains(key) {
+            if data.len() >= LARGE_BLOCK_BYTES || self.cache.borrow().contains(key) {
                 looked_for.push((key, data, write.request(blocks.get_key(&key_value(key)))?));
             } else {
                 added.push((data.len(), write.request(blocks.add_with_key(&exact(data), &key_value(key)))?));
             }
         }
         let usage = write.request(meta.get(&USAGE.into()))?;
-        settled(&usage).await;
+        let size = group.iter().map(|batch| batch.bytes as u64).sum();
+        let Some(usage) = settled(&usage).await else { return write.commit(size).await };
 
-        let mut total = read_usage(&usage.result().unwrap_or_default());
+        let mut total = read_usage(&usage);
         let mut count = |bytes: usize| {
             total.blocks += 1;
             total.bytes += bytes as u64;
@@ -144,13 +145,17 @@ impl Committer {
             }
         }
         write.request(meta.put_with_key(&usage_value(total), &USAGE.into()))?;
-        write.commit(group.iter().map(|batch| batch.bytes as u64).sum()).await
+        write.commit(size).await
     }
 }
 
 impl Queue {
-    /// Takes as many batches as fit into one transaction, at least one if there is any.
+    /// Takes as many batches as fit into one transaction, at least one if there is any. Those that nobody waits for any more fall away.
     fn take_group(&mut self) -> Vec<Batch> {
+        let (waiting, abandoned) =
+            std::mem::take(&mut self.waiting).into_iter().partition::<VecDeque<Batch>, _>(|batch| !batch.done.is_canceled());
+        self.waiting = waiting;
+        self.release(abandoned.iter());
         let mut group = Vec::new();
         let (mut blocks, mut bytes) = (0, 0);
         while let Some(next) = self.waiting.front() {
@@ -165,9 +170,11 @@ impl Queue {
         group
     }
 
-    fn release(&mut self, group: &[Batch]) {
-        self.batches -= group.len();
-        self.bytes -= group.iter().map(|batch| batch.bytes).sum::<usize>();
+    fn release<'a>(&mut self, batches: impl Iterator<Item = &'a Batch>) {
+        for batch in batches {
+            self.blocks -= batch.entries.len();
+            self.bytes -= batch.bytes;
+        }
         if let Some(room) = self.room.take() {
             let _ = room.send(());
         }
@@ -191,6 +198,11 @@ fn split(entries: Vec<(Key, Bytes)>) -> Vec<Vec<(Key, Bytes)>> {
         batches.push(batch);
     }
     batches
+}
+
+/// The block without the network buffer that a small one may be a slice of: the cache counts what it holds.
+fn owned(data: Bytes) -> Bytes {
+    if data.len() < LARGE_BLOCK_BYTES { Bytes::copy_from_slice(&data) } else { data }
 }
 
 /// A JS array over a buffer of exactly this length: IndexedDB stores the whole buffer behind a view.

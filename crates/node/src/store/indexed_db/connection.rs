@@ -10,7 +10,7 @@ use gloo_timers::future::TimeoutFuture;
 use js_sys::{Function, Reflect};
 use rexie::{ObjectStore, Rexie, TransactionMode};
 use wasm_bindgen::closure::Closure;
-use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{IdbDatabase, IdbFactory, IdbVersionChangeEvent, StorageEstimate, StorageManager};
 
@@ -78,8 +78,8 @@ impl Connection {
         let write = self.write(&[META], Durability::Relaxed)?;
         let meta = write.store(META)?;
         let found = write.request(meta.get(&"schema".into()))?;
-        settled(&found).await;
-        match found.result().unwrap_or_default().as_f64() {
+        let Some(found) = settled(&found).await else { return write.commit(0).await };
+        match found.as_f64() {
             Some(version) if version > SCHEMA => {
                 write.abort();
                 Err(StoreError::Newer)
@@ -115,8 +115,10 @@ async fn build(name: String) -> Result<Rexie, StoreError> {
 /// Opens the database that rexie has just made up to date.
 async fn open_again(factory: IdbFactory, name: String) -> Result<IdbDatabase, StoreError> {
     let request = factory.open_with_u32(&name, VERSION).map_err(|error| error_of(&error))?;
-    settled(&request).await;
-    let database: IdbDatabase = request.result().and_then(JsCast::dyn_into).map_err(|error| error_of(&error))?;
+    let Some(database) = settled(&request).await else {
+        return Err(request.error().ok().flatten().map_or(StoreError::Closed, |error| error_of(&error)));
+    };
+    let database: IdbDatabase = database.dyn_into().map_err(|_| StoreError::Closed)?;
     let close = |event: IdbVersionChangeEvent| {
         if let Some(database) = event.target().and_then(|target| target.dyn_into::<IdbDatabase>().ok()) {
             database.close();
@@ -191,11 +193,13 @@ fn rexie_exception(error: &rexie::Error) -> (String, String) {
     }
 }
 
-/// Bytes that this site may still store, as far as the browser tells.
-pub(super) async fn available_bytes() -> Option<u64> {
+/// Bytes that this site may still store, after a write of `needed` bytes did not fit. `None` if the browser does not tell, or tells of more
+/// than would have been needed: Chromium reports 10 GiB free whatever the truth, so that sites cannot recognise visitors by it.
+pub(super) async fn available_bytes(needed: u64) -> Option<u64> {
     let navigator = Reflect::get(&js_sys::global(), &"navigator".into()).ok()?;
     // Absent outside of secure contexts.
     let storage: StorageManager = Reflect::get(&navigator, &"storage".into()).ok()?.dyn_into().ok()?;
     let estimate: StorageEstimate = JsFuture::from(storage.estimate().ok()?).await.ok()?.unchecked_into();
-    Some((estimate.get_quota()? - estimate.get_usage()?).max(0.0) as u64)
+    let free = (estimate.get_quota()? - estimate.get_usage()?).max(0.0) as u64;
+    (free < needed).then_some(free)
 }

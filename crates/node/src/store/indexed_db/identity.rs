@@ -112,8 +112,8 @@ async fn protect(connection: &Connection, seed: &Seed) -> Result<Protection, Sto
     let write = connection.write(&[KEYS], Durability::Strict)?;
     let keys = write.store(KEYS)?;
     let current = write.request(keys.get(&IDENTITY.into()))?;
-    settled(&current).await;
-    if field(&current.result().unwrap_or_default(), "kind").as_string().as_deref() == Some("plain") {
+    let current = settled(&current).await.unwrap_or_default();
+    if field(&current, "kind").as_string().as_deref() == Some("plain") {
         write.request(keys.put_with_key(&row, &IDENTITY.into()))?;
     }
     write.commit(0).await?;

@@ -87,8 +87,8 @@ impl IndexedDbStore {
             write.request(blocks.delete(&key_value(key)))?;
         }
         let usage = write.request(meta.get(&USAGE.into()))?;
-        settled(&usage).await;
-        let mut left = read_usage(&usage.result().unwrap_or_default());
+        let Some(usage) = settled(&usage).await else { return write.commit(0).await };
+        let mut left = read_usage(&usage);
         for request in found {
             if let Some(data) = bytes_of(&request.result().unwrap_or_default()) {
                 left.blocks = left.blocks.saturating_sub(1);
