@@ -60,7 +60,9 @@ export async function startRelay({ port, dataDirectory, host = '0.0.0.0', webRoo
     child.once('exit', (code, signal) => resolve(`it ended with ${signal ?? `exit code ${code}`}`))
   })
   const url = `http://127.0.0.1:${port}`
-  const ready = await Promise.race([answers(url), exited])
+  const waiting = new AbortController()
+  const ready = await Promise.race([answers(url, waiting.signal), exited])
+  waiting.abort()
   if (ready !== true) {
     child.kill('SIGKILL')
     throw new Error(`the relay at ${host}:${port} is not ready: ${ready}\n${output}`)
@@ -93,10 +95,10 @@ export async function startRelay({ port, dataDirectory, host = '0.0.0.0', webRoo
   }
 }
 
-async function answers(url) {
+async function answers(url, signal) {
   const deadline = Date.now() + READY_WITHIN
   let reason = 'no answer'
-  while (Date.now() < deadline) {
+  while (Date.now() < deadline && !signal.aborted) {
     try {
       const response = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(2_000) })
       if (response.ok) return true
