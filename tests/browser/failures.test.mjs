@@ -113,13 +113,18 @@ test('storage is refused: said, and the node runs in memory', async (t) => {
 })
 
 test('the disk is full: the write fails and says how much is free, what was acknowledged stays', async (t) => {
-  const page = await openApp(browser, relay.url)
-  t.after(() => page.close())
+  const origin = relay.url
+  let session
+  // A browser of its own, since a quota outlives the page; and before the first write, since Chromium asks for it only then.
+  const full = await launch('chromium')
+  t.after(() => full.close())
+  const page = await openApp(full, relay.url, {
+    prepare: async (page) => {
+      session = await page.createCDPSession()
+      await session.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: 12_000_000 })
+    },
+  })
   const { cid, sha256 } = await publishRandom(page, 2_000_000)
-  const session = await page.createCDPSession()
-  const origin = new URL(relay.url).origin
-  const { usage } = await page.evaluate(() => navigator.storage.estimate())
-  await session.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: usage + 6_000_000 })
   const error = await page.evaluate(async () => {
     const bytes = new Uint8Array(40_000_000)
     for (let start = 0; start < bytes.length; start += 65_536) crypto.getRandomValues(bytes.subarray(start, start + 65_536))
