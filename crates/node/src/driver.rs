@@ -22,6 +22,7 @@ use crate::{
     content::serve::serve,
     event::{ConnectionInfo, Event},
     peers::{Connection, Dial, Path, Transport},
+    perf::{PERF, Perf},
     platform,
     relays::{Order, Relays},
     session::PeerSession,
@@ -32,6 +33,10 @@ use crate::{
 const TICK: Duration = Duration::from_millis(250);
 /// How long a relayed connection stays after the direct one stands, for what still runs on it.
 const RELAYED_GRACE: Duration = Duration::from_secs(10);
+/// How long a dial waits for a relay by which it could be made: at start the page asks for a peer before its relay answered.
+const RELAY_PATIENCE: Duration = Duration::from_secs(6);
+/// Dials that may wait for a relay.
+const MAX_UNSENT: usize = 256;
 /// Longest agent string shown, in characters; identify allows 4 KiB of anything.
 const MAX_AGENT: usize = 64;
 
@@ -43,6 +48,9 @@ pub struct Driver {
     shared: Shared,
     relays: Relays,
     resolutions: FuturesUnordered<Resolution>,
+    perf: Perf,
+    /// Dials that wait for a relay, until a time.
+    unsent: Vec<(Instant, PeerId, Vec<Multiaddr>)>,
     /// Relayed connections to be closed at a time, because a direct one stands.
     leaving: Vec<(Instant, PeerId, ConnectionId)>,
 }
@@ -54,7 +62,7 @@ impl Driver {
         if let Err(error) = swarm.listen_on(webrtc) {
             tracing::error!(%error, "cannot accept direct connections");
         }
-        Self { swarm, shared, relays, resolutions: FuturesUnordered::new(), leaving: Vec::new() }
+        Self { swarm, shared, relays, resolutions: FuturesUnordered::new(), perf: Perf::default(), unsent: Vec::new(), leaving: Vec::new() }
     }
 
     /// Runs until told to stop.
@@ -100,6 +108,9 @@ impl Driver {
         let changed = !orders.is_empty();
         for order in orders {
             self.carry_out(Some(order));
+        }
+        for (_, peer, _) in self.unsent.extract_if(.., |(until, ..)| *until <= now) {
+            self.shared.peers.borrow_mut().change(peer).dial = Dial::Failed("no relay can be reached now".to_owned());
         }
         let due = self.leaving.extract_if(.., |(at, ..)| *at <= now).collect::<Vec<_>>();
         for (_, peer, connection) in due {
@@ -182,18 +193,17 @@ impl Driver {
 
     /// Dials `/webrtc` through every relay we know; the transport makes the relayed connection on its way.
     fn dial(&mut self, peer: PeerId, via: Vec<Multiaddr>) {
-        let relays: BTreeSet<Multiaddr> = self.relays.connected().cloned().chain(via).collect();
+        let relays: BTreeSet<Multiaddr> = self.relays.connected().cloned().chain(via.iter().cloned()).collect();
         let addresses: Vec<Multiaddr> = relays
             .into_iter()
             .filter(|relay| !matches!(relay.iter().last(), Some(Protocol::P2p(id)) if id == peer))
             .map(|relay| relay.with(Protocol::P2pCircuit).with(Protocol::WebRTC).with(Protocol::P2p(peer)))
             .collect();
-        let result = if addresses.is_empty() {
-            Err("no relay is connected yet".to_owned())
-        } else {
-            let options = DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::Always).build();
-            self.swarm.dial(options).map_err(|error| error.to_string())
-        };
+        if addresses.is_empty() && self.unsent.len() < MAX_UNSENT {
+            return self.unsent.push((Instant::now() + RELAY_PATIENCE, peer, via));
+        }
+        let options = DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::Always).build();
+        let result = self.swarm.dial(options).map_err(|error| error.to_string());
         self.shared.peers.borrow_mut().change(peer).dial = result.map_or_else(Dial::Failed, |()| Dial::Running);
     }
 
@@ -243,6 +253,9 @@ impl Driver {
             let order = self.relays.connected_to(peer, &connection.address, Instant::now());
             self.carry_out(order);
             self.report_relays();
+            for (_, peer, via) in std::mem::take(&mut self.unsent) {
+                self.dial(peer, via);
+            }
         }
         let mut relayed = Vec::new();
         {
@@ -314,6 +327,12 @@ impl Driver {
 
     fn on_stream(&mut self, event: streams::Event) {
         match event {
+            streams::Event::Opened { peer, connection, protocol, stream, .. } if protocol == PERF => {
+                let direct = self.shared.peers.borrow_mut().connection(&peer, connection).is_some_and(|known| known.path == Path::Direct);
+                if direct {
+                    self.perf.answer(peer, stream);
+                }
+            }
             streams::Event::Opened { peer, connection, inbound, mut stream, .. } => {
                 // A session alone keeps no relayed connection open; requests on it do, by the driver's own grace.
                 let mut peers = self.shared.peers.borrow_mut();

@@ -40,6 +40,8 @@ pub mod notify;
 #[cfg(target_arch = "wasm32")]
 pub mod peers;
 #[cfg(target_arch = "wasm32")]
+pub mod perf;
+#[cfg(target_arch = "wasm32")]
 pub mod platform;
 #[cfg(target_arch = "wasm32")]
 pub mod relays;

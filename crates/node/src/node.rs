@@ -197,8 +197,6 @@ impl Node {
                     Dial::Running => {}
                     Dial::Failed(reason) if asked => return self.relayed_connection(&peer).ok_or_else(|| unreachable(reason)),
                     Dial::Idle | Dial::Failed(_) if !asked => {
-                        // The relay may still be on its way: wait for it rather than fail at once.
-                        self.wait_for_relay().await;
                         asked = true;
                         self.shared.dial(peer, Vec::new())?;
                         continue;
@@ -212,15 +210,6 @@ impl Node {
         match select(attempt.boxed_local(), platform::sleep(patience).boxed_local()).await {
             Either::Left((result, _)) => result,
             Either::Right(_) => self.relayed_connection(&peer).ok_or_else(|| unreachable("it did not answer in time".to_owned())),
-        }
-    }
-
-    async fn wait_for_relay(&self) {
-        for _ in 0..50 {
-            if self.shared.relays.borrow().iter().any(|relay| relay.state == "reserved" || relay.state == "connected") {
-                return;
-            }
-            platform::sleep(Duration::from_millis(100)).await;
         }
     }
 

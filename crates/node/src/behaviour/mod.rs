@@ -5,7 +5,7 @@ pub mod streams;
 
 use libp2p::{StreamProtocol, connection_limits, identify, identity::Keypair, ping, relay, swarm::NetworkBehaviour};
 
-use crate::config::Config;
+use crate::{config::Config, perf::PERF};
 
 /// Our streams between Shoal peers: see `crates/protocol/docs/session.md`.
 pub const SESSION: StreamProtocol = StreamProtocol::new("/shoal/session/1.0.0");
@@ -45,7 +45,7 @@ impl Behaviour {
             webrtc,
             identify: identify::Behaviour::new(identify::Config::new("/shoal/1.0.0".to_owned(), key.public()).with_agent_version(agent)),
             ping: ping::Behaviour::new(ping::Config::new()),
-            streams: streams::Behaviour::new(vec![SESSION]),
+            streams: streams::Behaviour::new(vec![SESSION, PERF]),
         }
     }
 }
