@@ -1,5 +1,6 @@
 //! What was acknowledged is there when the database is opened again.
 
+use rexie::{ObjectStore, Rexie, TransactionMode};
 use shoal_node::store::{Store, Usage};
 use wasm_bindgen_test::wasm_bindgen_test;
 
@@ -37,4 +38,24 @@ async fn two_stores_on_one_database_count_together() {
     one.put(vec![blocks[0].clone()]).await.unwrap();
     assert!(other.has(&blocks[0].cid).await.unwrap());
     assert_eq!(other.usage().await.unwrap(), Usage { blocks: 20, bytes: 20_000 });
+}
+
+#[wasm_bindgen_test]
+async fn a_lost_count_is_made_anew() {
+    let name = super::fresh_name("recount");
+    let blocks = numbered(100, 3000);
+    Store::open(&name).await.unwrap().put(blocks.clone()).await.unwrap();
+    let database = Rexie::builder(&name).version(1);
+    let database = ["blocks", "meta", "keys", "records"]
+        .into_iter()
+        .fold(database, |builder, store| builder.add_object_store(ObjectStore::new(store)));
+    let database = database.build().await.unwrap();
+    let transaction = database.transaction(&["meta"], TransactionMode::ReadWrite).unwrap();
+    transaction.store("meta").unwrap().delete("usage".into()).await.unwrap();
+    transaction.done().await.unwrap();
+    database.close();
+    for _ in 0..2 {
+        let store = Store::open(&name).await.unwrap();
+        assert_eq!(store.usage().await.unwrap(), Usage { blocks: 100, bytes: 300_000 });
+    }
 }

@@ -19,8 +19,9 @@ use super::super::cache::Cache;
 use super::super::limits::{COMMIT_BLOCKS, COMMIT_BYTES, LARGE_BLOCK_BYTES, QUEUE_BLOCKS, QUEUE_BYTES};
 use super::super::{Key, StoreError};
 use super::connection::{BLOCKS, Connection, META};
+use super::key_value;
 use super::transaction::{Durability, is_duplicate, settled};
-use super::{USAGE, key_value, read_usage, usage_value};
+use super::usage::{self, USAGE};
 
 #[derive(Debug)]
 pub(super) struct Committer {
@@ -128,11 +129,11 @@ impl Committer {
                 added.push((data.len(), write.request(blocks.add_with_key(&exact(data), &key_value(key)))?));
             }
         }
-        let usage = write.request(meta.get(&USAGE.into()))?;
+        let row = write.request(meta.get(&USAGE.into()))?;
         let size = group.iter().map(|batch| batch.bytes as u64).sum();
-        let Some(usage) = settled(&usage).await else { return write.commit(size).await };
+        let Some(row) = settled(&row).await else { return write.commit(size).await };
 
-        let mut total = read_usage(&usage);
+        let mut total = usage::of_row(&self.connection, &row);
         let mut count = |bytes: usize| {
             total.blocks += 1;
             total.bytes += bytes as u64;
@@ -144,7 +145,7 @@ impl Committer {
                 count(data.len());
             }
         }
-        write.request(meta.put_with_key(&usage_value(total), &USAGE.into()))?;
+        write.request(meta.put_with_key(&usage::row_of(total), &USAGE.into()))?;
         write.commit(size).await
     }
 }

@@ -4,6 +4,9 @@
 //! of them at every version. It waits forever while another tab holds an older version: opening has a time limit. And when another tab opens
 //! a newer version it closes the database under us: the next transaction then says [`StoreError::Closed`].
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use futures::channel::oneshot;
 use futures::future::{Either, select};
 use gloo_timers::future::TimeoutFuture;
@@ -14,8 +17,8 @@ use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{IdbDatabase, IdbFactory, IdbVersionChangeEvent, StorageEstimate, StorageManager};
 
-use super::super::StoreError;
 use super::super::limits::OPEN_TIMEOUT_MS;
+use super::super::{StoreError, Usage};
 use super::transaction::{Durability, QUOTA, Write, describe, ignore_duplicates, settled};
 
 /// Version of the list of object stores, for IndexedDB itself. Raise it when [`STORES`] changes.
@@ -37,8 +40,13 @@ const STORES: [&str; 4] = [BLOCKS, META, KEYS, RECORDS];
 pub(super) struct Connection {
     /// Taken only when dropped, as closing consumes it.
     reads: Option<Rexie>,
-    writes: IdbDatabase,
-    ignore_duplicates: Function,
+    pub(super) writes: IdbDatabase,
+    /// The handler by the same name in `transaction`, made once.
+    pub(super) ignore_duplicates: Function,
+    /// Whether a transaction failed for lack of space and none has followed it yet.
+    pub(super) full: Rc<Cell<bool>>,
+    /// What the row that counts blocks would say while it is missing, see `usage`.
+    pub(super) usage_without_row: Cell<Usage>,
 }
 
 impl Connection {
@@ -52,7 +60,13 @@ impl Connection {
                 return Err(error);
             }
         };
-        let connection = Connection { reads: Some(reads), writes, ignore_duplicates: ignore_duplicates() };
+        let connection = Connection {
+            reads: Some(reads),
+            writes,
+            ignore_duplicates: ignore_duplicates(),
+            full: Rc::default(),
+            usage_without_row: Cell::default(),
+        };
         connection.check_schema().await?;
         Ok(connection)
     }
@@ -71,7 +85,17 @@ impl Connection {
 
     /// A transaction that writes to some object stores.
     pub(super) fn write(&self, stores: &[&str], durability: Durability) -> Result<Write, StoreError> {
-        Write::begin(&self.writes, stores, durability, &self.ignore_duplicates)
+        if self.full.get() {
+            // After a full disk the next transaction of a connection may only delete in Firefox. An empty one takes that turn.
+            drop(self.write_deletions(&[META])?);
+        }
+        Write::begin(self, stores, durability)
+    }
+
+    /// A transaction that only reads and deletes: browsers allow that on a full disk.
+    pub(super) fn write_deletions(&self, stores: &[&str]) -> Result<Write, StoreError> {
+        self.full.set(false);
+        Write::begin(self, stores, Durability::Relaxed)
     }
 
     async fn check_schema(&self) -> Result<(), StoreError> {

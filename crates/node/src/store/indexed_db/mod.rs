@@ -15,21 +15,23 @@
 
 mod commit;
 mod connection;
+mod delete;
 mod identity;
 mod read;
 mod transaction;
+mod usage;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use js_sys::{Object, Reflect, Uint8Array};
+use js_sys::Uint8Array;
 use wasm_bindgen::{JsCast as _, JsValue};
 
 use self::commit::Committer;
-use self::connection::{BLOCKS, Connection, META, RECORDS};
+use self::connection::{Connection, RECORDS};
 use self::read::Reader;
-use self::transaction::{Durability, settled};
+use self::transaction::Durability;
 use super::cache::Cache;
 use super::limits::{CACHE_BYTES, DELETE_BATCH};
 use super::{Identity, Key, StoreError, Usage};
@@ -49,6 +51,7 @@ impl IndexedDbStore {
     /// [`StoreError::Unavailable`], [`StoreError::Blocked`], [`StoreError::Newer`] and [`StoreError::Full`] as they say.
     pub async fn open(name: &str) -> Result<IndexedDbStore, StoreError> {
         let connection = Rc::new(Connection::open(name).await?);
+        usage::recount_if_lost(&connection).await?;
         let cache = Rc::new(RefCell::new(Cache::new(CACHE_BYTES)));
         let committer = Committer::new(connection.clone(), cache.clone());
         let reader = Reader::new(connection.clone(), cache);
@@ -70,37 +73,15 @@ impl IndexedDbStore {
     pub(super) async fn delete(&self, keys: Vec<Key>) -> Result<(), StoreError> {
         for keys in keys.chunks(DELETE_BATCH) {
             self.reader.forget(keys);
-            let removed = self.delete_batch(keys).await;
+            let removed = delete::delete(&self.connection, keys).await;
             self.reader.forget(keys);
             removed?;
         }
         Ok(())
     }
 
-    async fn delete_batch(&self, keys: &[Key]) -> Result<(), StoreError> {
-        let write = self.connection.write(&[BLOCKS, META], Durability::Relaxed)?;
-        let (blocks, meta) = (write.store(BLOCKS)?, write.store(META)?);
-        let mut found = Vec::with_capacity(keys.len());
-        for key in keys {
-            found.push(write.request(blocks.get(&key_value(key)))?);
-            // Queued behind the read of the same key, so a key that is twice in the list is counted once.
-            write.request(blocks.delete(&key_value(key)))?;
-        }
-        let usage = write.request(meta.get(&USAGE.into()))?;
-        let Some(usage) = settled(&usage).await else { return write.commit(0).await };
-        let mut left = read_usage(&usage);
-        for request in found {
-            if let Some(data) = bytes_of(&request.result().unwrap_or_default()) {
-                left.blocks = left.blocks.saturating_sub(1);
-                left.bytes = left.bytes.saturating_sub(u64::from(data.length()));
-            }
-        }
-        write.request(meta.put_with_key(&usage_value(left), &USAGE.into()))?;
-        write.commit(0).await
-    }
-
     pub(super) async fn usage(&self) -> Result<Usage, StoreError> {
-        Ok(read_usage(&self.connection.read_one(META, USAGE.into()).await?.unwrap_or_default()))
+        usage::read(&self.connection).await
     }
 
     pub(super) async fn record(&self, name: &str) -> Result<Option<Bytes>, StoreError> {
@@ -125,26 +106,10 @@ impl IndexedDbStore {
     }
 }
 
-/// Name of the row in `meta` that counts blocks and bytes.
-const USAGE: &str = "usage";
-
 fn key_value(key: &Key) -> JsValue {
     Uint8Array::from(&key.0[..]).into()
 }
 
 fn bytes_of(value: &JsValue) -> Option<Uint8Array> {
     value.dyn_ref::<Uint8Array>().cloned()
-}
-
-fn read_usage(value: &JsValue) -> Usage {
-    let count = |name: &str| Reflect::get(value, &name.into()).ok().and_then(|count| count.as_f64()).unwrap_or(0.0) as u64;
-    if value.is_object() { Usage { blocks: count("blocks"), bytes: count("bytes") } } else { Usage::default() }
-}
-
-fn usage_value(usage: Usage) -> JsValue {
-    let value = Object::new();
-    // Setting a property of a plain object that we have just made does not fail.
-    let _ = Reflect::set(&value, &"blocks".into(), &(usage.blocks as f64).into());
-    let _ = Reflect::set(&value, &"bytes".into(), &(usage.bytes as f64).into());
-    value.into()
 }

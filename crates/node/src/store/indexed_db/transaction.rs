@@ -1,5 +1,8 @@
 //! One write transaction: what rexie does not give (see the parent module): the reason of a failure, durability, duplicates that pass.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use futures::channel::oneshot;
 use js_sys::{Array, Function, Object, Reflect};
 use wasm_bindgen::closure::Closure;
@@ -7,7 +10,7 @@ use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::{DomException, Event, IdbDatabase, IdbObjectStore, IdbRequest, IdbTransaction};
 
 use super::super::StoreError;
-use super::connection::{META, available_bytes, error_of};
+use super::connection::{Connection, available_bytes, error_of};
 
 /// When a transaction counts as complete.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +27,8 @@ pub(super) enum Durability {
 pub(super) struct Write {
     transaction: IdbTransaction,
     ended: oneshot::Receiver<End>,
+    /// Told when the disk is full.
+    full: Rc<Cell<bool>>,
 }
 
 /// How a transaction ended.
@@ -34,21 +39,16 @@ enum End {
 }
 
 impl Write {
-    pub(super) fn begin(
-        database: &IdbDatabase,
-        stores: &[&str],
-        durability: Durability,
-        ignore_duplicates: &Function,
-    ) -> Result<Write, StoreError> {
-        let transaction = transaction(database, stores, durability).map_err(|error| error_of(&error))?;
+    pub(super) fn begin(connection: &Connection, stores: &[&str], durability: Durability) -> Result<Write, StoreError> {
+        let transaction = transaction(&connection.writes, stores, durability).map_err(|error| error_of(&error))?;
         let (sender, ended) = oneshot::channel();
         // As in `settled`, exactly one of the two events comes.
         let end = move |event: Event| drop(sender.send(if event.type_() == "complete" { End::Complete } else { End::Aborted }));
         let end: Function = Closure::once_into_js(end).unchecked_into();
         transaction.set_oncomplete(Some(&end));
         transaction.set_onabort(Some(&end));
-        transaction.set_onerror(Some(ignore_duplicates));
-        Ok(Write { transaction, ended })
+        transaction.set_onerror(Some(&connection.ignore_duplicates));
+        Ok(Write { transaction, ended, full: connection.full.clone() })
     }
 
     pub(super) fn store(&self, name: &str) -> Result<IdbObjectStore, StoreError> {
@@ -76,8 +76,7 @@ impl Write {
         match self.transaction.error() {
             None => Err(StoreError::Closed),
             Some(error) if error.name() == QUOTA => {
-                // After a full disk the next transaction of a connection may only delete in Firefox. An empty one takes that turn.
-                let _ = transaction(&self.transaction.db(), &[META], Durability::Relaxed);
+                self.full.set(true);
                 Err(StoreError::Full { needed: bytes, available: available_bytes(bytes).await })
             }
             Some(error) => Err(error_of(&error)),
