@@ -11,7 +11,8 @@
 //!
 //! `rexie` opens the database, makes its object stores and reads. Writes go through transactions of our own on a second connection
 //! (`transaction`), because rexie hides the transaction behind it and so cannot say *why* one failed (a full disk looks like any abort),
-//! cannot ask for strict durability, and cannot let a duplicate key pass. Measured, its reads and writes cost the same as ours.
+//! cannot ask for strict durability, and cannot let a duplicate key pass; and its `commit` acknowledges lost blocks in Firefox (`Write::commit`).
+//! It is not about speed: measured, its reads and writes cost the same as ours.
 
 mod commit;
 mod connection;
