@@ -145,11 +145,11 @@ function nodeCounts(output) {
   return { passed: number('pass'), failed: number('fail') + number('cancelled') + number('skipped') + number('todo') }
 }
 
-/** The package's TypeScript: its types hold, and its own tests, which need no browser, pass. */
+/** The package's TypeScript: its types hold. And the tests of package and web app that need no browser. */
 async function typescript() {
-  const directory = join(root, 'crates', 'web')
-  await run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', directory])
-  const counts = await counted(process.execPath, ['--test', '--test-reporter=spec', join(directory, 'ts', 'test', '*.test.mjs')], nodeCounts)
+  await run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', join(root, 'crates', 'web')])
+  const files = ['crates/web/ts/test', 'www/test'].map((directory) => join(root, directory, '*.test.mjs'))
+  const counts = await counted(process.execPath, ['--test', '--test-reporter=spec', ...files], nodeCounts)
   return { ...counts, passed: counts.passed + 1 }
 }
 

@@ -3,8 +3,9 @@ import { createInterface } from 'node:readline'
 import { root } from './paths.mjs'
 import { start, tryCapture } from './process.mjs'
 
-/** Lines that only say that Cargo is at work. */
-const ROUTINE = /^\s*(Blocking|Compiling|Checking|Fresh|Downloaded|Downloading|Finished|Installed|Installing|Locking|Replacing|Replaced|Updating|Adding)\b/
+/** Lines that only say that Cargo is at work, and advice that is not for whoever builds this. */
+const ROUTINE =
+  /^\s*(Blocking|Compiling|Checking|Fresh|Downloaded|Downloading|Finished|Installed|Installing|Locking|Replacing|Replaced|Updating|Adding)\b|^warning: be sure to add|^warning: the following packages contain code that will be rejected|^note: to see what the problems were/
 
 /**
  * Runs Cargo. Warnings and errors are printed as they come; the rest becomes progress.

@@ -6,6 +6,7 @@
  */
 import type { Settings } from './config.ts'
 import { Follower } from './follower.ts'
+import { indexedDbProblem } from './limitations.ts'
 import { findLocks, type LockOptions, type Locks } from './locks.ts'
 import { noticeChannel, type Notice } from './notices.ts'
 import { Supervisor, type Listener } from './supervisor.ts'
@@ -54,7 +55,10 @@ export class Tab {
     if (this.#settings.store.kind === 'memory') return void this.#runAlone([])
     const found = findLocks()
     if (!found) return void this.#runAlone([NO_TABS])
-    this.#compete(found.locks, found.limitation === undefined ? [] : [found.limitation]).catch(() => this.#runAlone([NO_TABS]))
+    this.#compete(found.locks, found.limitation === undefined ? [] : [found.limitation]).catch(async () => {
+      // Where storage is refused, locks are too: that is the reason to name.
+      await this.#runAlone([(await indexedDbProblem()) ?? NO_TABS])
+    })
   }
 
   /** Leads where nobody does; else follows until it is this tab's turn. */
