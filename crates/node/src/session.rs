@@ -1,4 +1,4 @@
-//! A session with a peer, running: the pure state machine of [`shoal_protocol::session`] joined to the libp2p stream that carries it.
+//! A session with a peer, running: the pure state machine of [`shoal_protocol::session`] joined to the stream that carries it (one of libp2p's).
 //!
 //! One task pumps bytes both ways; streams of the session are handles that share its state on this one thread.
 
@@ -14,7 +14,6 @@ use std::{
 
 use bytes::Bytes;
 use futures::{AsyncRead, AsyncWrite};
-use libp2p::Stream;
 use shoal_protocol::session::{Event, Read, Session, Side, StreamId};
 
 use crate::{notify::Notify, platform};
@@ -59,7 +58,11 @@ pub struct Ended(pub String);
 
 impl PeerSession {
     /// Runs a session over `carrier` until it ends; `ended` is then called once, with the reason and whether the peer broke the protocol.
-    pub fn start(session: Session, carrier: Stream, ended: impl FnOnce(String, bool) + 'static) -> Self {
+    pub fn start(
+        session: Session,
+        carrier: impl AsyncRead + AsyncWrite + Unpin + 'static,
+        ended: impl FnOnce(String, bool) + 'static,
+    ) -> Self {
         let this = Self(Rc::new(RefCell::new(Inner {
             session,
             streams: BTreeMap::new(),
@@ -201,13 +204,13 @@ impl Inner {
     }
 }
 
-struct Pump {
-    carrier: Stream,
+struct Pump<C> {
+    carrier: C,
     buffer: Vec<u8>,
     outgoing: Option<Bytes>,
 }
 
-impl Pump {
+impl<C: AsyncRead + AsyncWrite + Unpin> Pump<C> {
     /// Resolves with the reason when the session is over.
     fn poll(&mut self, inner: &RefCell<Inner>, context: &mut Context<'_>) -> Poll<String> {
         for _ in 0..ROUNDS {
