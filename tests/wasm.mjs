@@ -76,12 +76,14 @@ async function test(binary, browser) {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { NO_HEADLESS: '1', WASM_BINDGEN_TEST_ADDRESS: '127.0.0.1:0', WASM_BINDGEN_USE_DEDICATED_WORKER: '1' },
   })
+  // Listened to from the first moment: what a child writes while nobody listens is lost when it ends soon.
+  const serving = served(server)
   const page = await browser.newPage()
   const messages = []
   page.on('console', (message) => messages.push(message.text()))
   page.on('pageerror', (error) => messages.push(String(error.stack ?? error)))
   try {
-    const address = await served(server)
+    const address = await serving
     if (!address) return { passed: 0, failed: 0 }
     await page.goto(address)
     const output = await outcome(page)
