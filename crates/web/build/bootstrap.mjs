@@ -49,9 +49,9 @@ function installPackages() {
     }
     console.log('▸ npm packages: installing those of package-lock.json (about half a minute)')
     const began = Date.now()
-    // Scripts of packages do not run, but for the two that bring a program.
+    // Scripts of packages do not run, but for the one that brings Node itself.
     npm('ci', '--ignore-scripts', '--no-audit', '--no-fund')
-    npm('rebuild', 'node', 'esbuild')
+    npm('rebuild', 'node')
     console.log(`  done in ${((Date.now() - began) / 1_000).toFixed(1)} s`)
   }
   if (!lstatSync(directory).isSymbolicLink()) writeFileSync(mark, lock)
