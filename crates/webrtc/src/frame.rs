@@ -87,7 +87,7 @@ impl Frame {
 }
 
 /// Reads frames from data channel messages. A frame may span messages, and a message may hold many frames.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Decoder(Prefixed);
 
 impl Decoder {

@@ -25,7 +25,7 @@ pub enum PrefixError {
 }
 
 /// Splits chunks into messages of at most `limit` bytes, prefix included.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Prefixed {
     limit: usize,
     chunk: Bytes,

@@ -104,7 +104,7 @@ enum Writing {
 }
 
 /// The state of one stream.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Stream {
     limits: Limits,
     decoder: Decoder,

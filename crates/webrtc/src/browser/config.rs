@@ -21,6 +21,7 @@ pub struct Config {
     /// How many streams this side may have open on one connection; further ones wait. Firefox has 1,023 channels for both sides.
     pub max_outbound_streams: usize,
     /// How many streams the peer may have open on one connection; further ones are closed.
+    /// Together with `max_outbound_streams` it must stay below 1,000: Firefox opens no channel any more where 1,023 ever were at once.
     pub max_inbound_streams: usize,
     /// The largest stream frame to accept, in bytes with its length prefix; peers of this implementation are told.
     pub accepted_frame: usize,

@@ -4,16 +4,17 @@
 //! one gives way: its dial waits for the prevailing connection, which it gets as an inbound one, and then ends as
 //! [`Error::Superseded`]. An offer that has not left yet gives way to any offer of the peer.
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
 use futures::{
     channel::oneshot,
     future::{Either, select},
 };
+use futures_timer::Delay;
 use libp2p_identity::PeerId;
 
 use super::error::Error;
-use crate::negotiation::prevails;
+use crate::negotiation::{NegotiationError, prevails};
 
 /// Whether the connection to which an attempt gave way came about.
 type Outcome = oneshot::Receiver<()>;
@@ -58,13 +59,23 @@ impl Crossings {
         let _guard = Registered { crossings: self.clone(), key };
         let offering = Offering { crossings: self.clone(), key };
         let attempt = Box::pin(attempt(offering));
-        match select(attempt, gives_way).await {
-            Either::Left((result, _)) => result,
-            Either::Right((Ok(outcome), attempt)) => {
+        // Giving way comes first: an attempt that has to must not make its offer any more.
+        match select(gives_way, attempt).await {
+            Either::Left((Ok(outcome), attempt)) => {
                 drop(attempt);
                 superseded(outcome).await
             }
-            Either::Right((Err(_), attempt)) => attempt.await,
+            Either::Left((Err(_), attempt)) => attempt.await,
+            // The peer refused: if because of an offer of its own, that is on its way.
+            Either::Right((Err(Error::Negotiation(NegotiationError::Ended)), gives_way))
+                if prevails(&peer.to_bytes(), &self.local.to_bytes()) =>
+            {
+                match select(gives_way, Delay::new(OFFER_ON_ITS_WAY)).await {
+                    Either::Left((Ok(outcome), _)) => superseded(outcome).await,
+                    _ => Err(Error::Negotiation(NegotiationError::Ended)),
+                }
+            }
+            Either::Right((result, _)) => result,
         }
     }
 
@@ -159,3 +170,6 @@ async fn superseded<T>(outcome: Outcome) -> Result<T, Error> {
 fn all(peer: PeerId) -> std::ops::RangeInclusive<(PeerId, u64)> {
     (peer, 0)..=(peer, u64::MAX)
 }
+
+/// How long an offer may take that left the peer before its refusal of ours, on another stream, did.
+const OFFER_ON_ITS_WAY: Duration = Duration::from_secs(2);

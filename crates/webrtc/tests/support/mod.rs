@@ -158,6 +158,10 @@ pub(crate) fn until(limit: Duration, mut condition: impl FnMut() -> bool) -> imp
     }
 }
 
+pub(crate) async fn sleep(duration: Duration) {
+    Delay::new(duration).await;
+}
+
 pub(crate) fn now() -> Duration {
     Duration::from_secs_f64(Date::now() / 1000.0)
 }
