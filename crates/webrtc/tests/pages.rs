@@ -1,5 +1,6 @@
 //! Two nodes in one page connect and open streams.
 #![cfg(target_arch = "wasm32")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod support;
 

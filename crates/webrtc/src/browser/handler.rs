@@ -73,11 +73,9 @@ impl ConnectionHandler for Handler {
         event: ConnectionEvent<'_, Self::InboundProtocol, Self::OutboundProtocol, Self::InboundOpenInfo, Self::OutboundOpenInfo>,
     ) {
         match event {
-            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound { protocol, .. }) => {
-                // A peer negotiates one connection at a time; what is beyond is reset.
-                if self.opened.len() < INBOUND {
-                    self.opened.push_back(protocol);
-                }
+            // A peer negotiates one connection at a time; what is beyond is reset.
+            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound { protocol, .. }) if self.opened.len() < INBOUND => {
+                self.opened.push_back(protocol);
             }
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound { protocol, info }) => {
                 let _ = info.send(Ok(protocol));
