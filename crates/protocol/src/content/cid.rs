@@ -14,10 +14,10 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 use multibase::Base;
+use multihash::Multihash;
 use sha2::{Digest as _, Sha256};
 
 use crate::limits::{CID_BYTES, CID_TEXT, IDENTITY_BYTES};
-use crate::varint;
 
 /// The name of a block, in version 1.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,25 +84,24 @@ pub fn decode_bytes(bytes: &[u8]) -> Result<Cid, CidError> {
         let digest = digest.try_into().map_err(|_| CidError::Digest { length: digest.len() })?;
         return Ok(from_digest(Codec::DagPb, digest));
     }
-    let mut digest = bytes;
-    let version = number(&mut digest)?;
-    if version != 1 {
-        return Err(CidError::Version { version });
-    }
-    let code = number(&mut digest)?;
-    let codec = Codec::from_code(code).ok_or(CidError::Codec { code })?;
-    let hash = number(&mut digest)?;
-    let length = number(&mut digest)?;
-    if length != digest.len() as u64 {
-        return Err(CidError::Digest { length: digest.len() });
-    }
-    match hash {
-        SHA2_256 => {
-            let digest = digest.try_into().map_err(|_| CidError::Digest { length: digest.len() })?;
-            Ok(from_digest(codec, digest))
+    let mut rest = bytes;
+    let wire = Wire::read_bytes(&mut rest).map_err(|error| match (error, bytes) {
+        (cid::Error::InvalidCidVersion | cid::Error::InvalidExplicitCidV0, [version, ..]) => {
+            CidError::Version { version: u64::from(*version) }
         }
-        IDENTITY if digest.len() <= IDENTITY_BYTES => Ok(Cid { codec, hash: Hash::Identity(Bytes::copy_from_slice(digest)) }),
-        IDENTITY => Err(CidError::Digest { length: digest.len() }),
+        _ => CidError::Truncated,
+    })?;
+    // The crate's numbers may be spelt in more than one way, beyond 64 bits; a name has one spelling only.
+    if rest.is_empty() && wire.to_bytes() != bytes {
+        return Err(CidError::Truncated);
+    }
+    let codec = Codec::from_code(wire.codec()).ok_or(CidError::Codec { code: wire.codec() })?;
+    let digest = wire.hash().digest();
+    let length = digest.len() + rest.len();
+    match wire.hash().code() {
+        SHA2_256 | IDENTITY if !rest.is_empty() => Err(CidError::Digest { length }),
+        SHA2_256 => digest.try_into().map(|digest| from_digest(codec, digest)).map_err(|_| CidError::Digest { length }),
+        IDENTITY => Ok(Cid { codec, hash: Hash::Identity(Bytes::copy_from_slice(digest)) }),
         code => Err(CidError::Hash { code }),
     }
 }
@@ -132,16 +131,16 @@ impl Cid {
 
     /// The binary form, at most [`CID_BYTES`] long; [`decode_bytes`] reads it.
     pub fn to_bytes(&self) -> Vec<u8> {
+        self.to_wire().map(|wire| wire.to_bytes()).unwrap_or_default()
+    }
+
+    /// As the `cid` crate has it. Always there: every digest that this type can hold fits.
+    fn to_wire(&self) -> Option<Wire> {
         let (code, digest): (u64, &[u8]) = match &self.hash {
             Hash::Sha256(digest) => (SHA2_256, digest),
             Hash::Identity(content) => (IDENTITY, content),
         };
-        let mut bytes = Vec::with_capacity(5 + digest.len());
-        for number in [1, self.codec.code(), code, digest.len() as u64] {
-            varint::put(number, &mut bytes);
-        }
-        bytes.extend_from_slice(digest);
-        bytes
+        Multihash::wrap(code, digest).ok().map(|hash| Wire::new_v1(self.codec.code(), hash))
     }
 }
 
@@ -162,7 +161,7 @@ impl Codec {
 /// The canonical text: version 1 in lower-case base32, `bafy…` or `bafk…`.
 impl fmt::Display for Cid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&multibase::encode(Base::Base32Lower, self.to_bytes()))
+        self.to_wire().map_or(Ok(()), |wire| fmt::Display::fmt(&wire, f))
     }
 }
 
@@ -221,9 +220,8 @@ pub enum CidError {
     },
 }
 
-fn number(bytes: &mut &[u8]) -> Result<u64, CidError> {
-    varint::take(bytes).map_err(|_| CidError::Truncated)
-}
+/// The `cid` crate's type, which reads and writes every CID there is; [`Cid`] holds those that a file can consist of.
+type Wire = cid::CidGeneric<IDENTITY_BYTES>;
 
 /// Multihash number of sha2-256.
 const SHA2_256: u64 = 0x12;
