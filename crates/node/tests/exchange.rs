@@ -1,6 +1,7 @@
 //! Two peers exchange content in a real browser: the node's own serving and fetching over a session, with IndexedDB at both ends.
 //! Only the carrier is a pipe in memory, so that it can be cut at will; `tests/browser` has the same over WebRTC.
 #![cfg(target_arch = "wasm32")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may")]
 
 mod pipe;
 
