@@ -23,6 +23,8 @@ import { ensureBrowsers } from './browsers.mjs'
 const WASM_CRATES = ['shoal-webrtc', 'shoal-node', 'shoal-web']
 /** Crates with wasm-bindgen tests. */
 const WASM_TESTED = ['shoal-webrtc', 'shoal-node']
+/** The tests of a full disk, which need one: a few dozen megabytes. */
+const WASM_WITH_SMALL_DISK = ['shoal-node', '--test', 'browser_full', '--ignored', '--quota', '40000000']
 /** Cases of each property test in a long run; the default of proptest is 256. */
 const LONG_CASES = '100000'
 /** Milliseconds for one suite before its file counts as failed. */
@@ -40,9 +42,14 @@ const STAGES = {
   'lint-wasm': () =>
     check('cargo', ['clippy', '--locked', '--release', '--target', recipe.toolchain.target, ...packages(WASM_CRATES), '--all-targets', '--', '-D', 'warnings']),
   floors: () => check(process.execPath, [join(root, 'tests', 'floors.mjs')]),
-  native: () => counted('cargo', ['test', '--locked', '--release', '--workspace'], cargoCounts, values.long ? { PROPTEST_CASES: LONG_CASES } : {}),
+  native: nativeTests,
   typescript,
-  wasm: () => counted(process.execPath, [join(root, 'tests', 'wasm.mjs'), ...WASM_TESTED], wasmCounts),
+  wasm: async () => {
+    const program = join(root, 'tests', 'wasm.mjs')
+    const all = await counted(process.execPath, [program, ...WASM_TESTED], wasmCounts)
+    const full = await counted(process.execPath, [program, ...WASM_WITH_SMALL_DISK], wasmCounts)
+    return { passed: all.passed + full.passed, failed: all.failed + full.failed }
+  },
   build: async () => {
     await buildAll()
     return { passed: 1, failed: 0 }
@@ -126,10 +133,11 @@ async function counted(program, args, count, env = {}) {
 }
 
 function cargoCounts(output) {
-  const counts = { passed: 0, failed: 0 }
-  for (const [, passed, failed] of output.matchAll(/^test result: \w+\. (\d+) passed; (\d+) failed/gm)) {
+  const counts = { passed: 0, failed: 0, ignored: 0 }
+  for (const [, passed, failed, ignored] of output.matchAll(/^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored/gm)) {
     counts.passed += Number(passed)
     counts.failed += Number(failed)
+    counts.ignored += Number(ignored)
   }
   return counts
 }
@@ -143,6 +151,15 @@ function wasmCounts(output) {
 function nodeCounts(output) {
   const number = (name) => Number(new RegExp(`^ℹ ${name} (\\d+)$`, 'm').exec(output)?.[1] ?? 0)
   return { passed: number('pass'), failed: number('fail') + number('cancelled') + number('skipped') + number('todo') }
+}
+
+/** Cargo's tests. Those marked `#[ignore]` measure or take long, and are left to the long run, which is said. */
+async function nativeTests() {
+  const args = ['test', '--locked', '--release', '--workspace', '--no-fail-fast']
+  if (values.long) return counted('cargo', [...args, '--', '--include-ignored'], cargoCounts, { PROPTEST_CASES: LONG_CASES })
+  const counts = await counted('cargo', args, cargoCounts)
+  if (counts.ignored > 0) console.log(`${counts.ignored} tests that are marked as ignored (measurements) are left to "npm run test:long"`)
+  return counts
 }
 
 /** The package's TypeScript: its types hold. And the tests of package and web app that need no browser. */

@@ -1,4 +1,8 @@
-// Runs the wasm-bindgen tests of crates in real browsers, without any webdriver: node tests/wasm.mjs shoal-webrtc shoal-node [--browser firefox]
+// Runs the wasm-bindgen tests of crates in real browsers, without any webdriver:
+//
+//   node tests/wasm.mjs shoal-webrtc shoal-node         in Chromium and in Firefox; --browser firefox: in one
+//   node tests/wasm.mjs shoal-node --test browser_full --ignored --quota 40000000
+//                                                       one file, also the tests marked as ignored, with so many bytes of storage
 //
 // wasm-bindgen-test-runner only serves the page here (NO_HEADLESS); the browsers are ours. Tests run in a dedicated worker, as the node does,
 // unless a file says `wasm_bindgen_test_configure!(run_in_browser)`. Every crate named must have tests: zero is a failure.
@@ -17,8 +21,16 @@ const TIME_LIMIT = 300_000
 await bootstrap()
 const { values, positionals: crates } = parseArgs({
   allowPositionals: true,
-  options: { browser: { type: 'string', multiple: true }, filter: { type: 'string' } },
+  options: {
+    browser: { type: 'string', multiple: true },
+    filter: { type: 'string' },
+    ignored: { type: 'boolean', default: false },
+    quota: { type: 'string' },
+    test: { type: 'string' },
+  },
 })
+const quota = values.quota === undefined ? undefined : Number(values.quota)
+if (quota !== undefined && !(quota > 0)) throw new Error(`--quota ${values.quota}: give a number of bytes`)
 if (crates.length === 0) throw new Error('name the crates to test: node tests/wasm.mjs shoal-node')
 const kinds = values.browser ?? KINDS
 for (const kind of kinds) if (!KINDS.includes(kind)) throw new Error(`--browser ${kind}: choose from ${KINDS.join(', ')}`)
@@ -31,7 +43,8 @@ for (const crate of crates) binaries.push(...(await build(crate)))
 let passed = 0
 let failed = 0
 for (const kind of kinds) {
-  const browser = await launch(kind)
+  // Firefox counts in KiB, and only as a whole; Chromium is told for each page.
+  const browser = await launch(kind, { preferences: quota ? { 'dom.quotaManager.temporaryStorage.fixedLimit': Math.floor(quota / 1_024) } : {} })
   try {
     for (const crate of crates) {
       let ran = 0
@@ -65,13 +78,14 @@ async function build(crate) {
     .filter((line) => line.startsWith('{'))
     .map((line) => JSON.parse(line))
     .filter((message) => message.reason === 'compiler-artifact' && message.profile.test && message.executable)
+    .filter((message) => values.test === undefined || message.target.name === values.test)
     .map((message) => ({ crate, file: message.executable, name: message.target.name, directory: dirname(message.manifest_path) }))
 }
 
 /** Runs the tests of one wasm file in a browser and prints a line for each. */
 async function test(binary, browser) {
   const began = Date.now()
-  const server = start(wasmBindgenTestRunner, [binary.file, ...(values.filter ? [values.filter] : [])], {
+  const server = start(wasmBindgenTestRunner, [binary.file, ...(values.filter ? [values.filter] : []), ...(values.ignored ? ['--include-ignored'] : [])], {
     cwd: binary.directory,
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { NO_HEADLESS: '1', WASM_BINDGEN_TEST_ADDRESS: '127.0.0.1:0', WASM_BINDGEN_USE_DEDICATED_WORKER: '1' },
@@ -85,6 +99,10 @@ async function test(binary, browser) {
   try {
     const address = await serving
     if (!address) return { passed: 0, failed: 0 }
+    if (quota && browser.kind === 'chromium') {
+      // Before the first write: Chromium asks how much there is only then.
+      await (await page.createCDPSession()).send('Storage.overrideQuotaForOrigin', { origin: address, quotaSize: quota })
+    }
     await page.goto(address)
     const output = await outcome(page)
     return report(binary, browser.kind, output, messages, Date.now() - began)
