@@ -1,5 +1,7 @@
 //! The relay remembers who provides what, and nothing that it cannot judge.
 
+use std::time::Duration;
+
 use libp2p::{kad, swarm::SwarmEvent};
 
 use crate::support::{
@@ -7,6 +9,9 @@ use crate::support::{
     program::Relay,
     until,
 };
+
+/// Times that a question is asked again, a tenth of a second apart.
+const QUESTIONS: usize = 100;
 
 fn kad_result(event: Event) -> Option<kad::QueryResult> {
     match event {
@@ -33,15 +38,24 @@ async fn a_provider_is_found_by_others() {
     let provided = key.clone();
     alice.with(move |swarm| swarm.behaviour_mut().kad.start_providing(provided)).await.unwrap();
     alice.event("provided", |event| matches!(kad_result(event)?, kad::QueryResult::StartProviding(Ok(_))).then_some(())).await;
-    bob.with(move |swarm| swarm.behaviour_mut().kad.get_providers(key)).await;
-    let provider = alice.id;
-    bob.event("a provider", |event| match kad_result(event)? {
-        kad::QueryResult::GetProviders(Ok(kad::GetProvidersOk::FoundProviders { providers, .. })) => {
-            providers.contains(&provider).then_some(())
+    // Nobody confirms that a provider was noted, so the question may come too early.
+    for _ in 0..QUESTIONS {
+        let key = key.clone();
+        bob.with(move |swarm| swarm.behaviour_mut().kad.get_providers(key)).await;
+        let provider = alice.id;
+        let found = bob.event("an answer", |event| match kad_result(event)? {
+            kad::QueryResult::GetProviders(Ok(kad::GetProvidersOk::FoundProviders { providers, .. })) => {
+                Some(providers.contains(&provider))
+            }
+            kad::QueryResult::GetProviders(_) => Some(false),
+            _ => None,
+        });
+        if found.await {
+            return;
         }
-        _ => None,
-    })
-    .await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the provider was not found");
 }
 
 #[tokio::test]
