@@ -295,6 +295,15 @@ async fn a_dial_beyond_the_maximum_says_so() {
 }
 
 #[wasm_bindgen_test]
+async fn a_peer_that_dials_often_at_once_is_held_back() {
+    let (left, right) = (Page::start(Config::default()), Page::start(Config::default()));
+    let dials = futures::future::join_all((0..8).map(|_| left.dial(right.webrtc_address()))).await;
+    let made = dials.iter().filter(|dial| dial.is_ok()).count();
+    assert!((1..8).contains(&made), "{dials:?}");
+    until(Duration::from_secs(2), || right.shim.size() as usize == made).await;
+}
+
+#[wasm_bindgen_test]
 async fn a_dial_to_nobody_says_so() {
     let page = Page::start(Config::default());
     let nobody = Page::start(Config::default());

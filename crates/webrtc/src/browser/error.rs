@@ -12,6 +12,9 @@ pub enum Error {
     /// As many peer connections are open as the configuration allows: close one first.
     #[error("{0} peer connections are open, which is the configured maximum")]
     TooManyConnections(usize),
+    /// Too many peers, or this one too often, are negotiating a connection with this node. It refuses; the peer may dial again later.
+    #[error("too many negotiations are under way")]
+    TooManyNegotiations,
     /// The first connection, over which to negotiate, could not be made.
     #[error("no connection over which to negotiate: {0}")]
     NoSignaling(String),

@@ -50,6 +50,8 @@ impl Drop for Peer {
 pub(super) struct PeerState {
     id: u32,
     peer: PeerId,
+    /// Whether the peer made the offer.
+    responder: bool,
     shim: Shim,
     stream_buffer: usize,
     accepted_frame: usize,
@@ -90,10 +92,11 @@ struct Queues {
 }
 
 impl PeerState {
-    pub(super) fn new(id: u32, peer: PeerId, shim: Shim, config: &Config) -> Rc<Self> {
+    pub(super) fn new(id: u32, peer: PeerId, responder: bool, shim: Shim, config: &Config) -> Rc<Self> {
         Rc::new(Self {
             id,
             peer,
+            responder,
             shim,
             stream_buffer: config.stream_buffer,
             accepted_frame: config.accepted_frame,
@@ -122,6 +125,11 @@ impl PeerState {
 
     pub(super) fn is_established(&self) -> bool {
         self.established.get()
+    }
+
+    /// Whether a negotiation that the peer began is under way.
+    pub(super) fn is_answering(&self) -> bool {
+        self.responder && !self.established.get()
     }
 
     /// The negotiation is over.

@@ -150,7 +150,16 @@ impl Shim {
     }
 
     /// Begins a peer connection that answers an offer.
+    ///
+    /// Others may use half of the peer connections for negotiations, and each of them only a few, so that nobody keeps this node
+    /// from connecting.
     pub(super) fn respond(&self, peer: PeerId, offer: &str) -> Result<Peer, Error> {
+        let mut negotiating = self.live_peers();
+        negotiating.retain(|state| state.is_answering());
+        let of_peer = negotiating.iter().filter(|state| state.peer() == peer).count();
+        if of_peer >= NEGOTIATIONS_OF_A_PEER || negotiating.len() >= self.0.config.max_connections.div_ceil(2) {
+            return Err(Error::TooManyNegotiations);
+        }
         self.begin(peer, "respond", Some(offer))
     }
 
@@ -160,7 +169,7 @@ impl Shim {
             return Err(Error::TooManyConnections(open));
         }
         let id = self.next_id();
-        let state = PeerState::new(id, peer, self.clone(), &self.0.config);
+        let state = PeerState::new(id, peer, text.is_some(), self.clone(), &self.0.config);
         self.0.peers.borrow_mut().insert(id, Rc::downgrade(&state));
         let peer = Peer::new(state);
         let command = self.command(op, id, text);
@@ -277,3 +286,6 @@ impl Drop for Inner {
 
 /// How many path changes wait for a behaviour that is late: as many as there may be connections, twice.
 const PATH_CHANGES: usize = 128;
+
+/// How many negotiations one peer may have under way here: it may come by two relays at once.
+const NEGOTIATIONS_OF_A_PEER: usize = 2;
