@@ -40,7 +40,7 @@ export async function shoal(browsers, kind) {
   const two = await pair(browsers, await packagePages(), 'shoalPackage')
   for (const page of [two.sending, two.receiving]) {
     await page.evaluate(async (kind) => {
-      window.shoal = await window.shoalPackage.createNode({ store: { kind, name: 'bench' } })
+      window.shoal = await window.shoalPackage.createNode({ store: { kind } })
       window.longest = 0
       new PerformanceObserver((list) => list.getEntries().forEach(({ duration }) => (window.longest = Math.max(window.longest, duration)))).observe({ type: 'longtask', buffered: false })
     }, kind)
