@@ -14,6 +14,11 @@ pub struct Throttle {
 }
 
 impl Throttle {
+    /// One whose first report is due only after the interval.
+    pub fn started() -> Self {
+        Self { last: Some(Instant::now()) }
+    }
+
     /// Whether a report is due now; counts as one if so.
     pub fn due(&mut self) -> bool {
         let now = Instant::now();

@@ -56,8 +56,8 @@ async fn answer(shared: &Shared, peer: PeerId, path: Path, stream: &SessionStrea
     let mut upload = Upload::new(request);
     let mut sent = 0u64;
     let report = |state, bytes| shared.emit(Event::Serving(Serving { peer: peer.to_string(), cid: root.clone(), bytes, path, state }));
-    let mut throttle = Throttle::default();
-    report("active", 0);
+    // Only what takes a while is told as it goes: of a thousand small blocks a second, the end alone.
+    let mut throttle = Throttle::started();
     loop {
         let records = upload.records();
         let write = async {
