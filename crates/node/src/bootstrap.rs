@@ -9,7 +9,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{RequestCache, RequestInit, Response};
 
-use crate::{platform, transport::websocket};
+use crate::{platform, transport::address::websocket_url};
 
 /// How long the server may take.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -45,7 +45,7 @@ fn parse(text: &str) -> Option<(PeerId, Vec<Multiaddr>)> {
         .addresses
         .iter()
         .filter_map(|text| text.parse::<Multiaddr>().ok())
-        .filter(|address| address.iter().last() == Some(Protocol::P2p(peer)) && websocket::url(address).is_some())
+        .filter(|address| address.iter().last() == Some(Protocol::P2p(peer)) && websocket_url(address).is_some())
         .take(MAX_ADDRESSES)
         .collect();
     (!addresses.is_empty()).then_some((peer, addresses))

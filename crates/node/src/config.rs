@@ -177,7 +177,7 @@ fn bootstrap(index: usize, text: &str) -> Result<Bootstrap, Error> {
     if !matches!(address.iter().last(), Some(Protocol::P2p(_))) {
         return Err(Error::config(&field, "the multiaddr must end in /p2p/<PeerId of the relay>"));
     }
-    if crate::transport::websocket::url(&address).is_none() {
+    if crate::transport::address::websocket_url(&address).is_none() {
         return Err(Error::config(
             &field,
             "a page reaches relays by WebSocket: the multiaddr must be of the form /ip4|dns4/…/tcp/…/ws or …/tls/ws",

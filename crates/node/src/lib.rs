@@ -11,8 +11,12 @@
 //! All tasks of a node run on one thread (a dedicated worker); what they share is in [`shared`]. What exists only in a page stands in modules
 //! of its own; what differs between platforms stands in pairs of files.
 
+pub mod config;
+pub mod error;
 pub mod hash;
+pub mod relays;
 pub mod store;
+pub mod transport;
 
 #[cfg(target_arch = "wasm32")]
 mod web_crypto;
@@ -22,13 +26,9 @@ pub mod behaviour;
 #[cfg(target_arch = "wasm32")]
 pub mod bootstrap;
 #[cfg(target_arch = "wasm32")]
-pub mod config;
-#[cfg(target_arch = "wasm32")]
 pub mod content;
 #[cfg(target_arch = "wasm32")]
 pub mod driver;
-#[cfg(target_arch = "wasm32")]
-pub mod error;
 #[cfg(target_arch = "wasm32")]
 pub mod event;
 #[cfg(target_arch = "wasm32")]
@@ -44,8 +44,6 @@ pub mod perf;
 #[cfg(target_arch = "wasm32")]
 pub mod platform;
 #[cfg(target_arch = "wasm32")]
-pub mod relays;
-#[cfg(target_arch = "wasm32")]
 pub mod session;
 #[cfg(target_arch = "wasm32")]
 pub mod shared;
@@ -55,5 +53,3 @@ pub mod status;
 pub mod swarm;
 #[cfg(target_arch = "wasm32")]
 pub mod throttle;
-#[cfg(target_arch = "wasm32")]
-pub mod transport;

@@ -271,6 +271,6 @@ pub fn parse_relay(text: &str) -> Result<Multiaddr, Error> {
         return Err(invalid());
     }
     let address: Multiaddr = text.parse().map_err(|_| invalid())?;
-    let good = matches!(address.iter().last(), Some(Protocol::P2p(_))) && crate::transport::websocket::url(&address).is_some();
+    let good = matches!(address.iter().last(), Some(Protocol::P2p(_))) && crate::transport::address::websocket_url(&address).is_some();
     if good { Ok(address) } else { Err(invalid()) }
 }

@@ -25,11 +25,12 @@ use js_sys::{ArrayBuffer, Uint8Array};
 use libp2p::{
     Multiaddr,
     core::transport::{DialOpts, ListenerId, TransportError, TransportEvent},
-    multiaddr::Protocol,
 };
 use send_wrapper::SendWrapper;
 use wasm_bindgen::{JsCast, closure::Closure};
 use web_sys::{BinaryType, CloseEvent, Event, MessageEvent, WebSocket};
+
+use super::address::websocket_url;
 
 /// Bytes that may wait in the browser before writes do. Enough to keep a fast link busy between two checks (256 KiB each 4 ms is 64 MB/s,
 /// and the relay is not the path of bulk), small enough that a closing page loses little.
@@ -89,38 +90,13 @@ impl libp2p::core::Transport for Transport {
         if options.role.is_listener() {
             return Err(TransportError::MultiaddrNotSupported(address));
         }
-        let Some(url) = url(&address) else { return Err(TransportError::MultiaddrNotSupported(address)) };
+        let Some(url) = websocket_url(&address) else { return Err(TransportError::MultiaddrNotSupported(address)) };
         let connection = Connection::open(&url).map_err(TransportError::Other)?;
         Ok(SendWrapper::new(Opening { connection: Some(connection), url }).boxed())
     }
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<TransportEvent<Self::ListenerUpgrade, Error>> {
         Poll::Pending
-    }
-}
-
-/// The URL of a WebSocket multiaddr, or nothing where it is another kind of address. A trailing `/p2p/<PeerId>` is allowed.
-pub fn url(address: &Multiaddr) -> Option<String> {
-    let mut parts = address.iter().peekable();
-    let host = match parts.next()? {
-        Protocol::Ip4(ip) => ip.to_string(),
-        Protocol::Ip6(ip) => format!("[{ip}]"),
-        Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) => name.into_owned(),
-        _ => return None,
-    };
-    let Protocol::Tcp(port) = parts.next()? else { return None };
-    let (scheme, path) = match parts.next()? {
-        Protocol::Ws(path) => ("ws", path.into_owned()),
-        Protocol::Wss(path) => ("wss", path.into_owned()),
-        Protocol::Tls => match parts.next()? {
-            Protocol::Ws(path) => ("wss", path.into_owned()),
-            _ => return None,
-        },
-        _ => return None,
-    };
-    match (parts.next(), parts.next()) {
-        (None | Some(Protocol::P2p(_)), None) => Some(format!("{scheme}://{host}:{port}{path}")),
-        _ => None,
     }
 }
 

@@ -1,0 +1,28 @@
+//! Which multiaddrs a page can dial by WebSocket, and by which URL.
+
+use libp2p::{Multiaddr, multiaddr::Protocol};
+
+/// The URL of a WebSocket multiaddr, or nothing where it is another kind of address. A trailing `/p2p/<PeerId>` is allowed.
+pub fn websocket_url(address: &Multiaddr) -> Option<String> {
+    let mut parts = address.iter().peekable();
+    let host = match parts.next()? {
+        Protocol::Ip4(ip) => ip.to_string(),
+        Protocol::Ip6(ip) => format!("[{ip}]"),
+        Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) => name.into_owned(),
+        _ => return None,
+    };
+    let Protocol::Tcp(port) = parts.next()? else { return None };
+    let (scheme, path) = match parts.next()? {
+        Protocol::Ws(path) => ("ws", path.into_owned()),
+        Protocol::Wss(path) => ("wss", path.into_owned()),
+        Protocol::Tls => match parts.next()? {
+            Protocol::Ws(path) => ("wss", path.into_owned()),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    match (parts.next(), parts.next()) {
+        (None | Some(Protocol::P2p(_)), None) => Some(format!("{scheme}://{host}:{port}{path}")),
+        _ => None,
+    }
+}
