@@ -5,12 +5,19 @@
 //! - [`identity`]: the Ed25519 public key behind a peer and its three spellings.
 //! - [`session`]: many streams with credits over one connection.
 //! - [`exchange`]: asking for a DAG and answering with its blocks.
+//! - [`connections`]: which connections there may be, and which goes when there is no room for all.
+//! - [`addresses`]: which of the addresses that others tell are dialled.
+//! - [`choice`]: whom to ask next, peer or relay.
 //! - [`limits`]: every bound, with its reason.
 
+pub mod addresses;
+pub mod choice;
+pub mod connections;
 pub mod content;
 pub mod exchange;
 pub mod identity;
 pub mod limits;
 pub mod session;
+pub mod time;
 
 mod varint;

@@ -1,6 +1,8 @@
 //! Every bound of this crate, in one place, each with its reason and with what happens when it is reached.
 //! One section per module.
 
+use std::time::Duration;
+
 // ---- content ----------------------------------------------------------------------------------------------------
 
 /// Longest block, in bytes: 2 MiB, what every IPFS implementation accepts (bitswap's message limit is 4 MiB) and twice
@@ -77,3 +79,50 @@ pub const SESSION_HELLO_FRAME: u64 = 1024;
 /// Longest request, in bytes: kind, the longest CID, scope with a range, two counts come to under 190. A longer one is
 /// refused before it is read on.
 pub const EXCHANGE_REQUEST: usize = 256;
+
+// ---- connections: the defaults of a page --------------------------------------------------------------------------
+
+/// Open connections: 128. A page that serves a crowd has dozens; browsers begin to fail at some hundreds of WebRTC ones.
+/// When reached, the least useful one makes room, or the newcomer is refused.
+pub const CONNECTIONS: usize = 128;
+/// Connections to one peer: 4. A relayed and a direct one stand side by side for a while, and both sides may dial at
+/// once. Beyond, the peer loses its own least useful one.
+pub const CONNECTIONS_PER_PEER: usize = 4;
+/// Connections from one network: 32. A page sees only relays' addresses, so this bounds those who reach it otherwise.
+pub const CONNECTIONS_PER_NETWORK: usize = 32;
+/// Dials under way: 64, what libp2p's own guide gives. Further ones are refused, and whoever asked tries again.
+pub const DIALS: usize = 64;
+/// Others' dials under way, each of which costs a handshake. A page cannot abort one, so further ones are refused.
+pub const HANDSHAKES: usize = 64;
+/// Of these, from one network.
+pub const HANDSHAKES_PER_NETWORK: usize = 16;
+/// How long a connection may be of no use: half a minute, enough to repeat a signalling exchange.
+pub const CONNECTION_IDLE: Duration = Duration::from_secs(30);
+/// How long a connection must have been of no use before a stranger may take its place: 5 s. Shorter, and a crowd of strangers would
+/// rotate through all places before anybody got something done.
+pub const CONNECTION_SETTLED: Duration = Duration::from_secs(5);
+/// A pause between two ticks of a second that means that this node slept: 10 s. Browsers slow the timers of hidden pages down
+/// to one a minute, and that, too, says nothing of the peers.
+pub const SLEEP: Duration = Duration::from_secs(10);
+
+// ---- addresses --------------------------------------------------------------------------------------------------
+
+/// Longest address dialled on others' word, in bytes: 256. A relayed one with a certificate's hash has 180.
+pub const ADDRESS_BYTES: usize = 256;
+/// Addresses of one peer that are tried: enough for some relays and transports, too few to scan with.
+pub const ADDRESSES_PER_PEER: usize = 8;
+
+// ---- choice -----------------------------------------------------------------------------------------------------
+
+/// Within which half of what was measured is forgotten: 1 s, so that after 5 s of another speed 97 % of the rate is the new one.
+pub const CHOICE_HALF_LIFE: Duration = Duration::from_secs(1);
+/// Seconds of being asked after which a rate is believed: the first round trip says more of latency than of capacity.
+pub const CHOICE_LEAST_SECONDS: f64 = 0.05;
+/// The least weight, as a share of the best one's: 2 % of requests find out whether a slow candidate has recovered.
+pub const CHOICE_LEAST_SHARE: f64 = 0.02;
+/// The rest after a first failure: half a second, for a hiccup.
+pub const CHOICE_FIRST_REST: Duration = Duration::from_millis(500);
+/// The longest rest: half a minute. A person who repairs something should not wait longer for it to be noticed.
+pub const CHOICE_LONGEST_REST: Duration = Duration::from_secs(30);
+/// Candidates remembered: 1,024. Beyond it, who was not asked for longest is forgotten, and counts as unknown again.
+pub const CHOICE_PEERS: usize = 1_024;
