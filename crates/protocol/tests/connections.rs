@@ -246,10 +246,10 @@ proptest! {
         for step in steps {
             match step {
                 Step::Incoming(id, n) if !open.contains_key(&id) && !half_open.contains(&id) => {
-                    if table.incoming(id, network(n), now).is_ok() { half_open.push(id) }
+                    half_open.extend(table.incoming(id, network(n), now).is_ok().then_some(id));
                 }
                 Step::Dialling(id) if !open.contains_key(&id) && !half_open.contains(&id) => {
-                    if table.dialling(id).is_ok() { half_open.push(id) }
+                    half_open.extend(table.dialling(id).is_ok().then_some(id));
                 }
                 Step::Opened(id, peer, direct, is_inbound) if !open.contains_key(&id) => {
                     let path = if direct { Path::Direct } else { Path::Relayed };
@@ -271,7 +271,10 @@ proptest! {
                 }
                 Step::Failed(id) => table.failed(id),
                 Step::Unanswered(id) => table.unanswered(id, now),
-                Step::Protect(peer) => if table.protect(peer, "app") && !protected.contains(&peer) { protected.push(peer) },
+                Step::Protect(peer) => {
+                    protected.retain(|other| *other != peer);
+                    protected.extend(table.protect(peer, "app").then_some(peer));
+                }
                 Step::Release(peer) => {
                     table.release(peer, "app", now);
                     protected.retain(|other| *other != peer);
