@@ -8,6 +8,7 @@
 //! - [`connections`]: which connections there may be, and which goes when there is no room for all.
 //! - [`addresses`]: which of the addresses that others tell are dialled.
 //! - [`choice`]: whom to ask next, peer or relay.
+//! - [`reservations`]: by which relays this page is reachable, and how that is kept so.
 //! - [`limits`]: every bound, with its reason.
 
 pub mod addresses;
@@ -17,6 +18,7 @@ pub mod content;
 pub mod exchange;
 pub mod identity;
 pub mod limits;
+pub mod reservations;
 pub mod session;
 pub mod time;
 

@@ -126,3 +126,50 @@ pub const CHOICE_FIRST_REST: Duration = Duration::from_millis(500);
 pub const CHOICE_LONGEST_REST: Duration = Duration::from_secs(30);
 /// Candidates remembered: 1,024. Beyond it, who was not asked for longest is forgotten, and counts as unknown again.
 pub const CHOICE_PEERS: usize = 1_024;
+
+// ---- reservations -----------------------------------------------------------------------------------------------
+
+/// Relays that are remembered as possible at once: sixteen entries of the settings with a few relays each. Beyond it
+/// whoever is not in use and failed most makes room.
+pub const RESERVATION_CANDIDATES: usize = 64;
+/// Addresses of one relay that are tried; the rest is ignored.
+pub const RESERVATION_ADDRESSES: usize = 8;
+/// Relays on their way beyond those that are wanted: a slow one does not keep others from being tried.
+pub const RESERVATION_SURPLUS: usize = 2;
+/// How long dialling and reserving may take together. Longer than a TLS connection over a bad mobile link.
+pub const RESERVATION_PATIENCE: Duration = Duration::from_secs(20);
+/// After this time on its way a relay counts as slow, and another one is tried beside it.
+pub const RESERVATION_HASTE: Duration = Duration::from_millis(2_500);
+/// How often a reservation is renewed at the longest. Relays grant one hour (go-libp2p, rust-libp2p, ours) or two
+/// (js-libp2p); a third of the shortest leaves two more tries.
+pub const RESERVATION_RENEWAL: Duration = Duration::from_secs(20 * 60);
+/// How long a relay may take to answer a probe: a round trip of a bad mobile link after its radio woke up.
+pub const RESERVATION_PROBE: Duration = Duration::from_secs(3);
+/// A reservation that was granted or confirmed within this time is not asked for again on waking.
+pub const RESERVATION_FRESH: Duration = Duration::from_secs(30);
+/// How long after waking a lost connection counts as one that was lost while asleep.
+pub const RESERVATION_AWAKE: Duration = Duration::from_secs(10);
+/// Over which time the clients of a relay that ended come back. A person barely notices two seconds, and 10,000
+/// clients in four are what one core can shake hands with.
+pub const RESERVATION_SPREAD: Duration = Duration::from_secs(4);
+/// The longest wait after the first failure; each further one doubles it. As long as the spread: with 2 s, those who
+/// found a closed door came back as a second crowd, and the peak was above four times the mean.
+pub const RESERVATION_FIRST_WAIT: Duration = Duration::from_secs(4);
+/// The longest wait. A person who reads "the relay is down" and starts it again should not wait longer for the page.
+pub const RESERVATION_LONGEST_WAIT: Duration = Duration::from_secs(8);
+/// The longest wait after a relay said no: its places become free when other pages close.
+pub const RESERVATION_REFUSED_WAIT: Duration = Duration::from_secs(30);
+/// After this time a failure is forgotten.
+pub const RESERVATION_FORGIVEN: Duration = Duration::from_secs(300);
+/// Relays that are remembered for later visits. The oldest make room.
+pub const REMEMBERED_RELAYS: usize = 16;
+/// How long, in seconds: 30 days. A relay that was not met for a month has probably moved.
+pub const REMEMBERED_SECONDS: u64 = 30 * 86_400;
+/// Longest address that is remembered or taken from a TXT record, in characters.
+pub const ADDRESS_TEXT: usize = 512;
+/// How deep `dnsaddr` names may lead to further names: the public bootstrap list has two levels.
+pub const DNSADDR_DEPTH: usize = 4;
+/// Names that one `dnsaddr` may make us look up.
+pub const DNSADDR_LOOKUPS: usize = 16;
+/// Addresses that one `dnsaddr` may give.
+pub const DNSADDR_ADDRESSES: usize = 64;
