@@ -3,7 +3,7 @@
 //   npm test                              all stages
 //   npm test -- --only browser            one stage (its name, as printed); several times for several
 //   npm test -- --only browser transfer   of its suites, those whose file name contains the word
-//   npm run test:long                     also what takes long: cargo-deny, and the property tests with more cases
+//   npm run test:long                     also what takes long: cargo-deny, and the property tests and simulations with more cases
 import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
@@ -27,6 +27,8 @@ const WASM_TESTED = ['shoal-webrtc', 'shoal-node']
 const WASM_WITH_SMALL_DISK = ['shoal-node', '--test', 'browser_full', '--ignored', '--quota', '40000000']
 /** Cases of each property test in a long run; the default of proptest is 256. */
 const LONG_CASES = '100000'
+/** Seeds of the simulations in a long run; a few dozen or hundred by default. */
+const LONG_SEEDS = { PIPE_SEEDS: '100000', SESSION_SEEDS: '5000' }
 /** Milliseconds for one suite before its file counts as failed. */
 const SUITE_LIMIT = 600_000
 
@@ -156,7 +158,7 @@ function nodeCounts(output) {
 /** Cargo's tests. Those marked `#[ignore]` measure or take long, and are left to the long run, which is said. */
 async function nativeTests() {
   const args = ['test', '--locked', '--release', '--workspace', '--no-fail-fast']
-  if (values.long) return counted('cargo', [...args, '--', '--include-ignored'], cargoCounts, { PROPTEST_CASES: LONG_CASES })
+  if (values.long) return counted('cargo', [...args, '--', '--include-ignored'], cargoCounts, { PROPTEST_CASES: LONG_CASES, ...LONG_SEEDS })
   const counts = await counted('cargo', args, cargoCounts)
   if (counts.ignored > 0) console.log(`${counts.ignored} tests that are marked as ignored (measurements) are left to "npm run test:long"`)
   return counts

@@ -3,7 +3,8 @@
 //!
 //! - [`content`]: what a file is (CIDs, UnixFS), how one is made, which of its blocks travel and in which order.
 //! - [`identity`]: the Ed25519 public key behind a peer and its three spellings.
-//! - [`session`]: many streams with credits over one connection.
+//! - [`pipe`]: bytes to a peer over paths that come and go, each byte once and in order.
+//! - [`session`]: many streams with credits over one pipe.
 //! - [`exchange`]: asking for a DAG and answering with its blocks.
 //! - [`connections`]: which connections there may be, and which goes when there is no room for all.
 //! - [`addresses`]: which of the addresses that others tell are dialled.
@@ -18,6 +19,7 @@ pub mod content;
 pub mod exchange;
 pub mod identity;
 pub mod limits;
+pub mod pipe;
 pub mod reservations;
 pub mod session;
 pub mod time;

@@ -74,6 +74,22 @@ pub const SESSION_ANNOUNCED: u64 = 1 << 40;
 /// Bytes of a HELLO frame: today's fields take under 60; the rest is room for later ones, which are ignored here.
 pub const SESSION_HELLO_FRAME: u64 = 1024;
 
+// ---- pipe -------------------------------------------------------------------------------------------------------
+
+/// Bytes of a pipe that may be on their way without an acknowledgement, and so the most that a broken path makes us send
+/// again: just under 2 MiB, twice what a data channel buffers, so that waiting for acknowledgements costs nothing up to
+/// 100 MB/s at 20 ms. Also what a pipe without a path holds. When they are reached, sending waits.
+pub const PIPE_UNACKNOWLEDGED: u64 = 2 * 1024 * 1024 - 64 * 1024;
+/// Bytes received before they are acknowledged unasked: seldom enough to cost nothing, often enough that the sender never
+/// waits for it.
+pub const PIPE_ACKNOWLEDGE: u64 = 128 * 1024;
+/// Paths that may carry one pipe at once: relayed and direct, dialled from both sides, each with a successor. More are refused.
+pub const PIPE_PATHS: usize = 8;
+/// Longest greeting, in bytes: today's take 18; the rest is room for later fields, which are ignored here.
+pub const PIPE_GREETING: u64 = 256;
+/// Longest record of any kind, in bytes: longer than all that may be unacknowledged would make no sense.
+pub const PIPE_RECORD: u64 = 2 * 1024 * 1024;
+
 // ---- exchange ---------------------------------------------------------------------------------------------------
 
 /// Longest request, in bytes: kind, the longest CID, scope with a range, two counts come to under 190. A longer one is

@@ -7,7 +7,7 @@
 
 mod session_support;
 
-use session_support::{Random, Wire, content, tight};
+use session_support::{Random, Wire, content, seeds, tight};
 use shoal_protocol::{
     limits,
     session::{Config, Event, Priority, Read, Session, Side, StreamError, StreamId},
@@ -219,12 +219,7 @@ fn run(seed: u64) {
 
 #[test]
 fn every_byte_arrives_once_and_in_order() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    let seeds = match number("SESSION_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("SESSION_SEEDS").unwrap_or(60),
-    };
-    for seed in seeds {
+    for seed in seeds("SESSION", 60) {
         // On failure the last line names the seed.
         println!("SESSION_SEED={seed}");
         run(seed);

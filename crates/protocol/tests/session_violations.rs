@@ -5,36 +5,13 @@
 mod session_support;
 
 use bytes::Bytes;
-use session_support::tight;
+use session_support::{frame, number, tight};
 use shoal_protocol::session::{Event, Read, Session, Side, Violation};
-
-/// A number in its shortest form.
-fn number(mut value: u64) -> Vec<u8> {
-    let mut out = Vec::new();
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-    out
-}
-
-/// A frame of this kind whose fields are these numbers, and then these bytes.
-fn frame(kind: u8, fields: &[u64], rest: &[u8]) -> Vec<u8> {
-    let mut body = vec![kind];
-    fields.iter().for_each(|field| body.extend(number(*field)));
-    body.extend_from_slice(rest);
-    let mut out = number(body.len() as u64);
-    out.extend(body);
-    out
-}
 
 const MIB: u64 = 1 << 20;
 
 fn hello(version: u64, payload: u64, stream: u64, connection: u64, streams: u64) -> Vec<u8> {
-    let mut rest = vec![0; 16];
-    [payload, stream, connection, streams].iter().for_each(|limit| rest.extend(number(*limit)));
-    frame(0, &[version], &rest)
+    frame(0, &[version, payload, stream, connection, streams], &[])
 }
 
 fn greeting() -> Vec<u8> {

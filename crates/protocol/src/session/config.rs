@@ -6,8 +6,6 @@ use crate::limits;
 /// Limits of a session. The defaults are in [`crate::limits`], with their reasons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Names the session (16 random bytes) so that it can later be moved to another connection; all zero: it cannot.
-    pub nonce: [u8; 16],
     /// Bytes of one stream that the peer may send ahead of [`Session::consumed`](super::Session::consumed): at least 4/3 of
     /// the largest message of which a caller consumes nothing before it is complete.
     pub stream_window: u64,
@@ -26,7 +24,6 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            nonce: [0; 16],
             stream_window: limits::SESSION_STREAM_WINDOW,
             connection_window: limits::SESSION_CONNECTION_WINDOW,
             streams: limits::SESSION_STREAMS,
@@ -53,7 +50,6 @@ impl Config {
     pub(super) fn hello(&self) -> Hello {
         Hello {
             version: VERSION,
-            nonce: self.nonce,
             frame_payload: self.frame_payload,
             stream_window: self.stream_window,
             connection_window: self.connection_window,

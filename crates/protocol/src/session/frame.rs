@@ -39,8 +39,6 @@ pub(crate) const VERSION: u64 = 1;
 pub struct Hello {
     /// Highest version of this protocol that the side speaks.
     pub version: u64,
-    /// Names the session among those of the same two peers; all zero: it cannot be moved to another connection.
-    pub nonce: [u8; 16],
     /// Longest payload of a data frame that the side accepts, in bytes.
     pub frame_payload: u64,
     /// Bytes of one stream that the side accepts before it grants more.
@@ -80,9 +78,7 @@ impl Control {
         match *self {
             Self::Hello(hello) => {
                 body.push(HELLO);
-                varint::put(hello.version, &mut body);
-                body.extend_from_slice(&hello.nonce);
-                numbers(&[hello.frame_payload, hello.stream_window, hello.connection_window, hello.streams], &mut body);
+                numbers(&[hello.version, hello.frame_payload, hello.stream_window, hello.connection_window, hello.streams], &mut body);
             }
             Self::Credit { stream, limit } => {
                 body.push(CREDIT);
@@ -309,14 +305,8 @@ fn parse_control(kind: u8, mut body: &[u8]) -> Option<Control> {
     let body = &mut body;
     let control = match kind {
         HELLO => {
-            let version = number(body)?;
-            let nonce = body.split_first_chunk::<16>().map(|(nonce, rest)| {
-                *body = rest;
-                *nonce
-            })?;
             let hello = Hello {
-                version,
-                nonce,
+                version: number(body)?,
                 frame_payload: number(body)?,
                 stream_window: number(body)?,
                 connection_window: number(body)?,

@@ -1,4 +1,4 @@
-//! A session: many streams over one connection between two Shoal peers.
+//! A session: many streams between two Shoal peers, over the bytes of one [pipe](crate::pipe).
 //!
 //! ```text
 //!  caller                     Session                        wire
@@ -11,8 +11,9 @@
 //! up*, so a reader that stops, stops the sender, and memory is bounded on both sides. Opening a stream costs no
 //! round trip and no data channel. Streams take turns on the wire; urgent ones go first.
 //!
-//! Pure: no clock, IO or randomness. Bytes come in by [`Session::receive`], leave by [`Session::transmit`]. The wire format, which
-//! is made so that streams can later move between connections, is specified in `crates/protocol/docs/session.md`.
+//! Pure: no clock, IO or randomness. Bytes come in by [`Session::receive`], leave by [`Session::transmit`]; that they come each
+//! once and in order, whatever happens to connections, is the pipe's business. The wire format is specified in
+//! `crates/protocol/docs/session.md`.
 //!
 //! What a caller does in a loop: feed `receive`, drain `poll_event`, act, put what `transmit` gives on the wire while the wire
 //! takes it.
@@ -48,12 +49,12 @@ use std::{
     fmt,
 };
 
-/// Which end of the connection a session stands on: it decides whose stream numbers are whose.
+/// Which end of the pipe a session stands on: it decides whose stream numbers are whose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// Opened the connection; its streams are odd.
+    /// Spoke first on the pipe's first path; its streams are odd.
     Dialler,
-    /// Accepted the connection; its streams are even.
+    /// Answered; its streams are even.
     Listener,
 }
 
@@ -158,7 +159,7 @@ pub enum Violation {
     PingFlood,
 }
 
-/// Many streams over one connection. See the module's documentation.
+/// Many streams over one pipe. See the module's documentation.
 #[derive(Debug)]
 pub struct Session {
     side: Side,

@@ -82,7 +82,6 @@ pub(crate) fn tight() -> Config {
         frame_payload: 16 * 1024,
         stream_buffer: 32 * 1024,
         send_buffer: 128 * 1024,
-        ..Config::default()
     }
 }
 
@@ -108,4 +107,34 @@ pub(crate) fn pair(config: Config) -> (Session, Session) {
     exchange(&mut one, &mut other).expect("two honest sessions");
     while one.poll_event().is_some() || other.poll_event().is_some() {}
     (one, other)
+}
+
+/// The seeds of a simulation: the variable `<NAME>_SEED` names one, `<NAME>_SEEDS` says how many, else a few.
+pub(crate) fn seeds(name: &str, few: u64) -> std::ops::Range<u64> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    match number(&format!("{name}_SEED")) {
+        Some(seed) => seed..seed + 1,
+        None => 0..number(&format!("{name}_SEEDS")).unwrap_or(few),
+    }
+}
+
+/// A number in its shortest form.
+pub(crate) fn number(mut value: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+    out
+}
+
+/// A frame or record of this kind whose fields are these numbers, and then these bytes.
+pub(crate) fn frame(kind: u8, fields: &[u64], rest: &[u8]) -> Vec<u8> {
+    let mut body = vec![kind];
+    fields.iter().for_each(|field| body.extend(number(*field)));
+    body.extend_from_slice(rest);
+    let mut out = number(body.len() as u64);
+    out.extend(body);
+    out
 }

@@ -1,0 +1,227 @@
+//! The half that sends: one path at a time, what is unacknowledged kept, and a question before every change of path.
+
+use super::{
+    PathId, Pipe, Violation,
+    log::Log,
+    record::{BYTES_HEAD, Record, put_bytes_head},
+};
+use crate::limits;
+use bytes::Bytes;
+
+/// Payload is not sent for less room than this, unless alone: a record for a few bytes is not worth its head.
+const WORTH_A_RECORD: u64 = 1024;
+
+#[derive(Debug, Default)]
+pub(super) struct Outbound {
+    log: Log,
+    /// The next byte to send: behind the log's end there are only bytes that were never sent.
+    position: u64,
+    sending: Sending,
+    /// Number of the last MOVE.
+    turn: u64,
+    /// Number of the last MOVE that was granted; 0 for the first path.
+    granted: u64,
+    again: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Sending {
+    /// There is no path that could be asked.
+    #[default]
+    Nowhere,
+    /// MOVE is under way on `path`; what was sent by `before`, if that still works, shall arrive there.
+    Asked {
+        path: PathId,
+        before: Option<PathId>,
+    },
+    On(PathId),
+}
+
+impl Outbound {
+    pub(super) fn begin(&mut self, path: PathId) {
+        self.sending = Sending::On(path);
+    }
+
+    /// The path on which bytes go, or shall go.
+    pub(super) fn path(&self) -> Option<PathId> {
+        match self.sending {
+            Sending::Nowhere => None,
+            Sending::On(path) | Sending::Asked { path, .. } => Some(path),
+        }
+    }
+
+    pub(super) fn lost(&mut self, lost: PathId) {
+        match self.sending {
+            Sending::On(path) | Sending::Asked { path, .. } if path == lost => self.sending = Sending::Nowhere,
+            _ => {}
+        }
+    }
+
+    pub(super) fn acknowledged(&self) -> u64 {
+        self.log.start()
+    }
+
+    pub(super) fn sent(&self) -> u64 {
+        self.log.end()
+    }
+
+    pub(super) fn sent_again(&self) -> u64 {
+        self.again
+    }
+}
+
+impl Pipe {
+    /// What to put on this path next: about `max` bytes, a little more only where a single small frame needs it. `source` gives
+    /// the next bytes of the stream, up to about as many as it is asked for; they are copied once, into the piece that is returned.
+    pub fn transmit(&mut self, id: PathId, max: usize, source: impl FnOnce(usize) -> Vec<Bytes>) -> Option<Bytes> {
+        let mut out = Vec::new();
+        self.records(id, &mut out);
+        if self.carries(id) {
+            let room = max.saturating_sub(out.len() + BYTES_HEAD);
+            if self.outbound.position < self.outbound.log.end() {
+                self.send_again(room, &mut out);
+            } else if let Some(room) = self.room(room) {
+                return self.send_on(source(room), out);
+            }
+        }
+        (!out.is_empty()).then(|| out.into())
+    }
+
+    /// Whether [`Pipe::transmit`] has something to put on this path, `source` having something to give or not.
+    #[must_use]
+    pub fn wants_transmit(&self, id: PathId, source: bool) -> bool {
+        let Some(path) = self.paths.get(&id) else { return false };
+        let owed = path.probe || path.acknowledge || path.ask.is_some() || path.answer.is_some() || self.acknowledgement_due(id);
+        let records = path.greeting.is_some() || if self.ending.is_some() { !path.end_sent } else { owed };
+        let bytes = || self.outbound.position < self.outbound.log.end() || (source && self.room(usize::MAX).is_some());
+        self.violation.is_none() && (records || (self.carries(id) && bytes()))
+    }
+
+    fn carries(&self, id: PathId) -> bool {
+        self.outbound.sending == Sending::On(id) && self.ending.is_none() && self.violation.is_none()
+    }
+
+    /// Room for bytes never sent before, where it is worth it.
+    fn room(&self, most: usize) -> Option<usize> {
+        let room = limits::PIPE_UNACKNOWLEDGED.saturating_sub(self.outbound.log.len());
+        (room >= WORTH_A_RECORD).then(|| most.max(WORTH_A_RECORD as usize).min(room as usize))
+    }
+
+    fn records(&mut self, id: PathId, out: &mut Vec<u8>) {
+        let due = self.acknowledgement_due(id);
+        let Some(path) = self.paths.get_mut(&id).filter(|_| self.violation.is_none()) else { return };
+        if let Some(greeting) = path.greeting.take() {
+            Record::Greeting(greeting).encode(out);
+        }
+        if let Some(code) = self.ending {
+            // Where the other side has not answered, it may know nothing of this pipe.
+            if !std::mem::replace(&mut path.end_sent, true) && (path.greeted || path.begins) {
+                Record::End { code }.encode(out);
+            }
+            return;
+        }
+        if let Some((turn, received)) = path.answer.take() {
+            Record::Go { turn, received }.encode(out);
+        }
+        if std::mem::take(&mut path.acknowledge) || due {
+            Record::Acknowledge { received: self.inbound.acknowledge() }.encode(out);
+        }
+        if let Some((turn, after, until)) = path.ask.take() {
+            Record::Move { turn, after, until }.encode(out);
+        }
+        if std::mem::take(&mut path.probe) {
+            Record::Probe.encode(out);
+        }
+    }
+
+    fn send_again(&mut self, room: usize, out: &mut Vec<u8>) {
+        let Outbound { log, position, again, .. } = &mut self.outbound;
+        let bytes = log.slice(*position, room.max(WORTH_A_RECORD as usize));
+        put_bytes_head(bytes.len() as u64, out);
+        out.extend_from_slice(bytes);
+        *position += bytes.len() as u64;
+        *again += bytes.len() as u64;
+    }
+
+    fn send_on(&mut self, chunks: Vec<Bytes>, mut out: Vec<u8>) -> Option<Bytes> {
+        let length: usize = chunks.iter().map(Bytes::len).sum();
+        if length == 0 {
+            return (!out.is_empty()).then(|| out.into());
+        }
+        out.reserve_exact(length + BYTES_HEAD);
+        put_bytes_head(length as u64, &mut out);
+        let start = out.len();
+        chunks.iter().for_each(|chunk| out.extend_from_slice(chunk));
+        let out = Bytes::from(out);
+        self.outbound.log.push(out.slice(start..));
+        self.outbound.position = self.outbound.log.end();
+        Some(out)
+    }
+
+    /// Looks whether another path than that in use has become the best, and asks for the change.
+    pub(super) fn choose(&mut self) {
+        let current = self.outbound.path();
+        let usable = self.paths.iter().filter(|(id, path)| path.greeted || current == Some(**id));
+        let best = usable.max_by_key(|(id, path)| (!path.suspect, path.rank, current == Some(**id), **id)).map(|(id, _)| *id);
+        let (path, before) = match (self.outbound.sending, best) {
+            (Sending::Nowhere, None) => return,
+            (_, None) => return self.outbound.sending = Sending::Nowhere,
+            (Sending::Nowhere, Some(best)) => (best, None),
+            (Sending::On(path), Some(best)) if path == best => return,
+            (Sending::On(path), Some(best)) => (best, Some(path)),
+            // The question stands, as long as what it waits for can still arrive.
+            (Sending::Asked { path, before }, Some(best)) if path == best && self.delivers(before) == before => return,
+            (Sending::Asked { before, .. }, Some(best)) => (best, before),
+        };
+        let before = self.delivers(before);
+        self.ask(path, before);
+    }
+
+    /// `path`, where it can be hoped that what was sent on it arrives.
+    fn delivers(&self, path: Option<PathId>) -> Option<PathId> {
+        path.filter(|id| self.paths.get(id).is_some_and(|path| !path.suspect))
+    }
+
+    fn ask(&mut self, id: PathId, before: Option<PathId>) {
+        let until = if before.is_some() { self.outbound.position } else { self.outbound.log.start() };
+        self.outbound.turn += 1;
+        self.outbound.sending = Sending::Asked { path: id, before };
+        for (other, path) in &mut self.paths {
+            path.ask = (*other == id).then_some((self.outbound.turn, self.outbound.granted, until));
+        }
+    }
+
+    /// GO: the receiver takes bytes from this path, from `received` on.
+    pub(super) fn on_go(&mut self, id: PathId, turn: u64, received: u64) -> Result<(), Violation> {
+        let outbound = &mut self.outbound;
+        if turn == 0 || turn > outbound.turn {
+            return Err(Violation::GoUnasked);
+        }
+        // The answer to a question that was given up since.
+        if turn < outbound.turn {
+            return Ok(());
+        }
+        let unsent = self.paths.get(&id).is_some_and(|path| path.ask.is_some());
+        if unsent || !matches!(outbound.sending, Sending::Asked { path, .. } if path == id) {
+            return Err(Violation::GoUnasked);
+        }
+        if received < outbound.log.start() || received > outbound.log.end() {
+            return Err(Violation::AcknowledgesUnsent);
+        }
+        outbound.log.forget(received);
+        outbound.position = received;
+        outbound.granted = turn;
+        outbound.sending = Sending::On(id);
+        Ok(())
+    }
+
+    pub(super) fn on_acknowledge(&mut self, received: u64) -> Result<(), Violation> {
+        if received > self.outbound.log.end() {
+            return Err(Violation::AcknowledgesUnsent);
+        }
+        // An earlier one may come late, by another path.
+        self.outbound.log.forget(received.max(self.outbound.log.start()));
+        self.outbound.position = self.outbound.position.max(self.outbound.log.start());
+        Ok(())
+    }
+}
