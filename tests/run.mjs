@@ -24,7 +24,7 @@ const WASM_CRATES = ['shoal-webrtc', 'shoal-node', 'shoal-web']
 /** Crates with wasm-bindgen tests. */
 const WASM_TESTED = ['shoal-webrtc', 'shoal-node']
 /** The tests of a full disk, which need one: a few dozen megabytes. */
-const WASM_WITH_SMALL_DISK = ['shoal-node', '--test', 'browser_full', '--ignored', '--quota', '40000000']
+const WASM_WITH_SMALL_DISK = ['shoal-node', '--test', 'browser_full', '--test', 'browser_full_worker', '--ignored', '--quota', '40000000']
 /** Cases of each property test in a long run; the default of proptest is 256. */
 const LONG_CASES = '100000'
 /** Seeds of the simulations in a long run; a few dozen or hundred by default. */

@@ -2,7 +2,7 @@
 //
 //   node tests/wasm.mjs shoal-webrtc shoal-node         in Chromium and in Firefox; --browser firefox: in one
 //   node tests/wasm.mjs shoal-node --test browser_full --ignored --quota 40000000
-//                                                       one file, also the tests marked as ignored, with so many bytes of storage
+//                                                       one file (or several), also the tests marked as ignored, with so many bytes of storage
 //
 // wasm-bindgen-test-runner only serves the page here (NO_HEADLESS); the browsers are ours. Tests run in a dedicated worker, as the node does,
 // unless a file says `wasm_bindgen_test_configure!(run_in_browser)`. Every crate named must have tests: zero is a failure.
@@ -26,7 +26,7 @@ const { values, positionals: crates } = parseArgs({
     filter: { type: 'string' },
     ignored: { type: 'boolean', default: false },
     quota: { type: 'string' },
-    test: { type: 'string' },
+    test: { type: 'string', multiple: true },
   },
 })
 const quota = values.quota === undefined ? undefined : Number(values.quota)
@@ -78,7 +78,7 @@ async function build(crate) {
     .filter((line) => line.startsWith('{'))
     .map((line) => JSON.parse(line))
     .filter((message) => message.reason === 'compiler-artifact' && message.profile.test && message.executable)
-    .filter((message) => values.test === undefined || message.target.name === values.test)
+    .filter((message) => values.test === undefined || values.test.includes(message.target.name))
     .map((message) => ({ crate, file: message.executable, name: message.target.name, directory: dirname(message.manifest_path) }))
 }
 

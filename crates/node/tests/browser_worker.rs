@@ -5,5 +5,6 @@
 mod blocks;
 mod browser;
 mod conformance;
+mod files;
 
 wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_dedicated_worker);

@@ -14,7 +14,12 @@
 use std::{collections::BTreeSet, rc::Rc, time::Duration};
 
 use bytes::Bytes;
-use futures::{FutureExt, StreamExt, future::LocalBoxFuture, select_biased, stream::FuturesUnordered};
+use futures::{
+    FutureExt, StreamExt,
+    future::{LocalBoxFuture, join},
+    select_biased,
+    stream::FuturesUnordered,
+};
 use libp2p::{Multiaddr, PeerId};
 use shoal_protocol::{
     content::{
@@ -306,7 +311,9 @@ impl Fetch {
             }
             let content = if cid.codec() == Codec::Raw { data.len() as u64 } else { 0 };
             let on_the_wire = exchange::block_record_bytes(data.len());
-            store.put(vec![Block { cid, data }]).await.map_err(|error| Rejected::Store(error.into()))?;
+            // Whoever reads behind may have it from now on: it is verified, and in the store's queue once `put` was polled.
+            let (stored, ()) = join(store.put(vec![Block { cid, data }]), async { self.stored.notify() }).await;
+            stored.map_err(|error| Rejected::Store(error.into()))?;
             Ok(Kept { on_the_wire, content })
         }
         .boxed_local()

@@ -19,11 +19,24 @@ pub const CACHE_BYTES: usize = 32 * 1024 * 1024;
 /// Most reads in one transaction: enough to hide its fixed cost, few enough that the first answer does not wait for a long list.
 pub const READ_BATCH: usize = 1024;
 
+/// Largest file of blocks, in bytes: few enough files for a large store, and little to move when one has to be emptied.
+pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Files of blocks held open at once: each costs a descriptor, and opening one a few milliseconds.
+pub const OPEN_SEGMENTS: usize = 16;
+
+/// Places of blocks kept in memory, of about 100 bytes each: of the last 16 GiB written, with leaves of 1 MiB.
+pub const REMEMBERED_PLACES: usize = 16 * 1024;
+
+/// Bytes of live blocks moved by one transaction out of a file that is mostly dead.
+pub const MOVE_BYTES: u64 = 8 * 1024 * 1024;
+
 /// Blocks deleted by one transaction. Deleting has to read each block to know its length, so this bounds the bytes in flight at 64 MiB.
 pub const DELETE_BATCH: usize = 32;
 
 /// From this size on a block is looked for before it is written: below it, writing one that is already there costs less than looking. It is also
-/// the size from which a block fills most of the network buffer that it may be a slice of, so that keeping the buffer costs less than a copy.
+/// the size from which a block goes into a file of blocks, as IndexedDB would make a file for it alone; and from which it fills most of the
+/// network buffer that it may be a slice of, so that keeping the buffer costs less than a copy.
 pub const LARGE_BLOCK_BYTES: usize = 64 * 1024;
 
 /// Longest name of a record, in bytes: names are written by our own code, a longer one is a mistake.

@@ -9,7 +9,8 @@
 //!
 //! ```text
 //! put ─► queue (bounded) ─► one transaction at a time, many callers' blocks ─► `complete` event ─► acknowledged
-//! get ─► cache (bounded) ─► all reads of this tick in one transaction ────────────────────────► answered
+//!                              └ large ones are appended to a file first (`segments`)
+//! get ─► cache and queue ─► all reads of this tick in one transaction ─► file, if large ─► answered
 //! ```
 
 mod identity;

@@ -21,7 +21,7 @@ async fn rows_of_a_newer_schema_are_left_alone() {
     let name = super::fresh_name("schema");
     let rows = database(&name, 1).await;
     let transaction = rows.transaction(&["meta"], TransactionMode::ReadWrite).unwrap();
-    transaction.store("meta").unwrap().put(&2.into(), Some(&"schema".into())).await.unwrap();
+    transaction.store("meta").unwrap().put(&99.into(), Some(&"schema".into())).await.unwrap();
     transaction.done().await.unwrap();
     assert_eq!(Store::open(&name).await.unwrap_err(), StoreError::Newer);
 }

@@ -336,7 +336,7 @@ fn write_error(error: WriteError) -> io::Error {
 
 /// A writer waits when the browser holds this much for it: bytes. Enough for the path, and far below the 16 MiB at which
 /// Chromium closes the channel.
-const HIGH_WATER: u32 = 1024 * 1024;
+const HIGH_WATER: u32 = 256 * 1024;
 
 /// A waiting writer goes on when the browser holds only this much: bytes. Above zero, so that the path never runs dry.
-const LOW_WATER: u32 = 256 * 1024;
+const LOW_WATER: u32 = 128 * 1024;

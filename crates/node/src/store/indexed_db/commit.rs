@@ -4,7 +4,7 @@
 //! Two transactions in flight were measured and brought nothing: the browser writes them one after the other.
 
 use std::cell::RefCell;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -18,15 +18,19 @@ use web_sys::IdbRequest;
 use super::super::cache::Cache;
 use super::super::limits::{COMMIT_BLOCKS, COMMIT_BYTES, LARGE_BLOCK_BYTES, QUEUE_BLOCKS, QUEUE_BYTES};
 use super::super::{Key, StoreError};
-use super::connection::{BLOCKS, Connection, META};
+use super::connection::{BLOCKS, Connection, META, available_bytes};
 use super::key_value;
+use super::ledger::{LEDGER, Ledger};
+use super::segments::Segments;
 use super::transaction::{Durability, is_duplicate, settled};
-use super::usage::{self, USAGE};
 
 #[derive(Debug)]
 pub(super) struct Committer {
     connection: Rc<Connection>,
+    segments: Rc<Segments>,
     cache: Rc<RefCell<Cache>>,
+    /// What waits for a transaction or is in one, for whoever wants to read it meanwhile. The queue bounds it.
+    unwritten: RefCell<HashMap<Key, Bytes>>,
     queue: RefCell<Queue>,
     /// Held by the one caller that waits for room, so that callers enter in turn.
     door: Mutex<()>,
@@ -52,8 +56,13 @@ struct Batch {
 }
 
 impl Committer {
-    pub(super) fn new(connection: Rc<Connection>, cache: Rc<RefCell<Cache>>) -> Rc<Committer> {
-        Rc::new(Committer { connection, cache, queue: RefCell::default(), door: Mutex::new(()) })
+    pub(super) fn new(connection: Rc<Connection>, segments: Rc<Segments>, cache: Rc<RefCell<Cache>>) -> Rc<Committer> {
+        Rc::new(Committer { connection, segments, cache, unwritten: RefCell::default(), queue: RefCell::default(), door: Mutex::new(()) })
+    }
+
+    /// The bytes of a block that is about to be stored.
+    pub(super) fn unwritten(&self, key: &Key) -> Option<Bytes> {
+        self.unwritten.borrow().get(key).cloned()
     }
 
     pub(super) async fn put(self: &Rc<Committer>, entries: Vec<(Key, Bytes)>) -> Result<(), StoreError> {
@@ -73,6 +82,7 @@ impl Committer {
             let _ = room.await;
         }
         let (done, acknowledged) = oneshot::channel();
+        self.unwritten.borrow_mut().extend(entries.iter().cloned());
         let mut queue = self.queue.borrow_mut();
         queue.blocks += entries.len();
         queue.bytes += bytes;
@@ -98,13 +108,15 @@ impl Committer {
     /// Commits until nothing waits.
     async fn run(&self) {
         loop {
-            let group = self.queue.borrow_mut().take_group();
+            let (group, abandoned) = self.queue.borrow_mut().take_group();
+            abandoned.iter().for_each(|batch| self.written(&batch.entries));
             if group.is_empty() {
                 return;
             }
             let result = self.commit(&group).await;
             self.queue.borrow_mut().release(group.iter());
             for batch in group {
+                self.written(&batch.entries);
                 if result.is_ok() {
                     let mut cache = self.cache.borrow_mut();
                     batch.entries.into_iter().for_each(|(key, data)| cache.insert(key, owned(data)));
@@ -115,44 +127,98 @@ impl Committer {
         }
     }
 
-    /// Writes one transaction: the blocks that are not there yet, and the new count of blocks and bytes with them.
+    /// Writes one transaction: the blocks that are not there yet, and the ledger with them.
     async fn commit(&self, group: &[Batch]) -> Result<(), StoreError> {
+        let size = group.iter().map(|batch| batch.bytes as u64).sum();
+        let _turn = self.segments.appending.lock().await;
+        let entries = || group.iter().flat_map(|batch| &batch.entries);
+        let segment = if entries().any(|(_, data)| is_large(data)) { self.segments.writable(size).await? } else { None };
+
         let write = self.connection.write(&[BLOCKS, META], Durability::Relaxed)?;
         let (blocks, meta) = (write.store(BLOCKS)?, write.store(META)?);
         let mut seen = HashSet::new();
         let mut looked_for: Vec<(&Key, &Bytes, IdbRequest)> = Vec::new();
         let mut added: Vec<(usize, IdbRequest)> = Vec::new();
-        for (key, data) in group.iter().flat_map(|batch| &batch.entries).filter(|(key, _)| seen.insert(key)) {
-            if data.len() >= LARGE_BLOCK_BYTES || self.cache.borrow().contains(key) {
+        for (key, data) in entries().filter(|(key, _)| seen.insert(key)) {
+            if is_large(data) || self.cache.borrow().contains(key) {
                 looked_for.push((key, data, write.request(blocks.get_key(&key_value(key)))?));
             } else {
                 added.push((data.len(), write.request(blocks.add_with_key(&exact(data), &key_value(key)))?));
             }
         }
-        let row = write.request(meta.get(&USAGE.into()))?;
-        let size = group.iter().map(|batch| batch.bytes as u64).sum();
+        let row = write.request(meta.get(&LEDGER.into()))?;
         let Some(row) = settled(&row).await else { return write.commit(size).await };
 
-        let mut total = usage::of_row(&self.connection, &row);
-        let mut count = |bytes: usize| {
-            total.blocks += 1;
-            total.bytes += bytes as u64;
-        };
-        added.iter().filter(|(_, request)| !is_duplicate(request)).for_each(|(bytes, _)| count(*bytes));
+        let mut ledger = Ledger::of_row(&self.connection, &row);
+        added.iter().filter(|(_, request)| !is_duplicate(request)).for_each(|(bytes, _)| ledger.add_inline(*bytes));
+        let begin = segment.map(|number| (number, ledger.end(number)));
+        let mut placed = Vec::new();
         for (key, data, request) in looked_for {
-            if request.result().is_ok_and(|found| found.is_undefined()) {
-                write.request(blocks.add_with_key(&exact(data), &key_value(key)))?;
-                count(data.len());
+            if !request.result().is_ok_and(|found| found.is_undefined()) {
+                continue;
+            }
+            let value = match segment.filter(|_| is_large(data)) {
+                None => {
+                    ledger.add_inline(data.len());
+                    exact(data).into()
+                }
+                Some(number) => match self.segments.append(number, ledger.end(number), key, data) {
+                    Ok(place) => {
+                        ledger.add_placed(&place);
+                        placed.push((*key, place));
+                        place.to_row()
+                    }
+                    Err(error) => {
+                        write.abort();
+                        self.withdraw(begin);
+                        return Err(explained(error, size).await);
+                    }
+                },
+            };
+            write.request(blocks.add_with_key(&value, &key_value(key)))?;
+        }
+        write.request(meta.put_with_key(&ledger.to_row(), &LEDGER.into()))?;
+        let result = write.commit(size).await;
+        match result {
+            Ok(()) => self.segments.remember(placed),
+            Err(_) => self.withdraw(begin),
+        }
+        result
+    }
+
+    fn withdraw(&self, begin: Option<(u32, u64)>) {
+        if let Some((number, end)) = begin {
+            self.segments.withdraw(number, end);
+        }
+    }
+
+    /// These no longer wait.
+    fn written(&self, entries: &[(Key, Bytes)]) {
+        let mut unwritten = self.unwritten.borrow_mut();
+        for (key, data) in entries {
+            // The same block may wait once more in a later batch.
+            if unwritten.get(key).is_some_and(|waiting| waiting.as_ptr() == data.as_ptr()) {
+                unwritten.remove(key);
             }
         }
-        write.request(meta.put_with_key(&usage::row_of(total), &USAGE.into()))?;
-        write.commit(size).await
     }
 }
 
+/// A file that is full says nothing of how much is free.
+async fn explained(error: StoreError, needed: u64) -> StoreError {
+    match error {
+        StoreError::Full { .. } => StoreError::Full { needed, available: available_bytes(needed).await },
+        error => error,
+    }
+}
+
+fn is_large(data: &Bytes) -> bool {
+    data.len() >= LARGE_BLOCK_BYTES
+}
+
 impl Queue {
-    /// Takes as many batches as fit into one transaction, at least one if there is any. Those that nobody waits for any more fall away.
-    fn take_group(&mut self) -> Vec<Batch> {
+    /// Takes as many batches as fit into one transaction, at least one if there is any; and those that nobody waits for any more.
+    fn take_group(&mut self) -> (Vec<Batch>, VecDeque<Batch>) {
         let (waiting, abandoned) =
             std::mem::take(&mut self.waiting).into_iter().partition::<VecDeque<Batch>, _>(|batch| !batch.done.is_canceled());
         self.waiting = waiting;
@@ -168,7 +234,7 @@ impl Queue {
             group.extend(self.waiting.pop_front());
         }
         self.committing = !group.is_empty();
-        group
+        (group, abandoned)
     }
 
     fn release<'a>(&mut self, batches: impl Iterator<Item = &'a Batch>) {

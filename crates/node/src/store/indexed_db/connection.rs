@@ -4,7 +4,7 @@
 //! of them at every version. It waits forever while another tab holds an older version: opening has a time limit. And when another tab opens
 //! a newer version it closes the database under us: the next transaction then says [`StoreError::Closed`].
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use futures::channel::oneshot;
@@ -17,15 +17,17 @@ use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{IdbDatabase, IdbFactory, IdbVersionChangeEvent, StorageEstimate, StorageManager};
 
+use super::super::StoreError;
 use super::super::limits::OPEN_TIMEOUT_MS;
-use super::super::{StoreError, Usage};
+use super::ledger::Ledger;
 use super::transaction::{Durability, QUOTA, Write, describe, ignore_duplicates, settled};
 
 /// Version of the list of object stores, for IndexedDB itself. Raise it when [`STORES`] changes.
 const VERSION: u32 = 1;
 
 /// Version of what the rows mean, kept in `meta`: rexie has no callback for migrations, so they run after opening, by this number.
-const SCHEMA: f64 = 1.0;
+/// 2: rows of `blocks` may be places in segments, and the ledger lists those.
+const SCHEMA: f64 = 2.0;
 
 pub(super) const BLOCKS: &str = "blocks";
 pub(super) const META: &str = "meta";
@@ -45,8 +47,8 @@ pub(super) struct Connection {
     pub(super) ignore_duplicates: Function,
     /// Whether a transaction failed for lack of space and none has followed it yet.
     pub(super) full: Rc<Cell<bool>>,
-    /// What the row that counts blocks would say while it is missing, see `usage`.
-    pub(super) usage_without_row: Cell<Usage>,
+    /// What the ledger's row would say while it is missing, see `ledger`.
+    pub(super) ledger_without_row: RefCell<Ledger>,
 }
 
 impl Connection {
@@ -65,7 +67,7 @@ impl Connection {
             writes,
             ignore_duplicates: ignore_duplicates(),
             full: Rc::default(),
-            usage_without_row: Cell::default(),
+            ledger_without_row: RefCell::default(),
         };
         connection.check_schema().await?;
         Ok(connection)
@@ -108,8 +110,9 @@ impl Connection {
                 write.abort();
                 Err(StoreError::Newer)
             }
-            Some(_) => write.commit(0).await,
-            None => {
+            Some(SCHEMA) => write.commit(0).await,
+            // New, or older: what older ones wrote is still read.
+            _ => {
                 write.request(meta.put_with_key(&SCHEMA.into(), &"schema".into()))?;
                 write.commit(0).await
             }

@@ -2,10 +2,12 @@
 //!
 //! | object store | key | value |
 //! |---|---|---|
-//! | `blocks` | sha2-256 digest, `Uint8Array` | the bytes, a `Uint8Array` over a buffer of exactly their length |
-//! | `meta` | `"schema"`, `"usage"` | version of these rows; `{ blocks, bytes }` |
+//! | `blocks` | sha2-256 digest, `Uint8Array` | the bytes, a `Uint8Array` over a buffer of exactly their length; or `[segment, offset, length]` |
+//! | `meta` | `"schema"`, `"usage"` | version of these rows; `{ blocks, bytes, segments: [[number, end, live], …] }` |
 //! | `keys` | `"identity"` | the wrapped seed, see `identity` |
 //! | `records` | name | the bytes |
+//!
+//! The bytes of large blocks are in files beside the database where the browser has such, see `segments`.
 //!
 //! IndexedDB keeps the *whole* buffer behind a view, so a value must own an exact one.
 //!
@@ -15,12 +17,15 @@
 //! It is not about speed: measured, its reads and writes cost the same as ours.
 
 mod commit;
+mod compact;
 mod connection;
 mod delete;
 mod identity;
+mod ledger;
 mod read;
+mod row;
+mod segments;
 mod transaction;
-mod usage;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -32,6 +37,7 @@ use wasm_bindgen::{JsCast as _, JsValue};
 use self::commit::Committer;
 use self::connection::{Connection, RECORDS};
 use self::read::Reader;
+use self::segments::Segments;
 use self::transaction::Durability;
 use super::cache::Cache;
 use super::limits::{CACHE_BYTES, DELETE_BATCH};
@@ -41,6 +47,7 @@ use super::{Identity, Key, StoreError, Usage};
 #[derive(Clone, Debug)]
 pub struct IndexedDbStore {
     connection: Rc<Connection>,
+    segments: Rc<Segments>,
     committer: Rc<Committer>,
     reader: Rc<Reader>,
 }
@@ -52,11 +59,12 @@ impl IndexedDbStore {
     /// [`StoreError::Unavailable`], [`StoreError::Blocked`], [`StoreError::Newer`] and [`StoreError::Full`] as they say.
     pub async fn open(name: &str) -> Result<IndexedDbStore, StoreError> {
         let connection = Rc::new(Connection::open(name).await?);
-        usage::recount_if_lost(&connection).await?;
+        ledger::recount_if_lost(&connection).await?;
+        let segments = Rc::new(Segments::open(name, connection.clone()).await?);
         let cache = Rc::new(RefCell::new(Cache::new(CACHE_BYTES)));
-        let committer = Committer::new(connection.clone(), cache.clone());
-        let reader = Reader::new(connection.clone(), cache);
-        Ok(IndexedDbStore { connection, committer, reader })
+        let committer = Committer::new(connection.clone(), segments.clone(), cache.clone());
+        let reader = Reader::new(connection.clone(), segments.clone(), committer.clone(), cache);
+        Ok(IndexedDbStore { connection, segments, committer, reader })
     }
 
     pub(super) async fn put(&self, entries: Vec<(Key, Bytes)>) -> Result<(), StoreError> {
@@ -74,15 +82,15 @@ impl IndexedDbStore {
     pub(super) async fn delete(&self, keys: Vec<Key>) -> Result<(), StoreError> {
         for keys in keys.chunks(DELETE_BATCH) {
             self.reader.forget(keys);
-            let removed = delete::delete(&self.connection, keys).await;
+            let removed = delete::delete(&self.connection, &self.segments, keys).await;
             self.reader.forget(keys);
             removed?;
         }
-        Ok(())
+        compact::compact(&self.connection, &self.segments).await
     }
 
     pub(super) async fn usage(&self) -> Result<Usage, StoreError> {
-        usage::read(&self.connection).await
+        Ok(ledger::read(&self.connection).await?.usage)
     }
 
     pub(super) async fn record(&self, name: &str) -> Result<Option<Bytes>, StoreError> {

@@ -8,15 +8,23 @@ use futures::channel::oneshot;
 use futures::future::join_all;
 use wasm_bindgen_futures::spawn_local;
 
+use crate::hash;
+
 use super::super::cache::Cache;
 use super::super::limits::READ_BATCH;
 use super::super::{Key, StoreError};
+use super::commit::Committer;
 use super::connection::{BLOCKS, Connection, read_error};
-use super::{bytes_of, key_value};
+use super::delete::delete;
+use super::key_value;
+use super::row::{Place, Row};
+use super::segments::Segments;
 
 #[derive(Debug)]
 pub(super) struct Reader {
     connection: Rc<Connection>,
+    segments: Rc<Segments>,
+    committer: Rc<Committer>,
     cache: Rc<RefCell<Cache>>,
     asked: RefCell<Vec<Question>>,
     /// Counts calls of [`Reader::forget`], so that an answer that was under way meanwhile is not cached.
@@ -25,21 +33,63 @@ pub(super) struct Reader {
 
 #[derive(Debug)]
 enum Question {
-    Data(Key, oneshot::Sender<Result<Option<Bytes>, StoreError>>),
+    Row(Key, oneshot::Sender<Result<Option<Row>, StoreError>>),
     Presence(Key, oneshot::Sender<Result<bool, StoreError>>),
 }
 
 impl Reader {
-    pub(super) fn new(connection: Rc<Connection>, cache: Rc<RefCell<Cache>>) -> Rc<Reader> {
-        Rc::new(Reader { connection, cache, asked: RefCell::default(), forgotten: Cell::new(0) })
+    pub(super) fn new(
+        connection: Rc<Connection>,
+        segments: Rc<Segments>,
+        committer: Rc<Committer>,
+        cache: Rc<RefCell<Cache>>,
+    ) -> Rc<Reader> {
+        Rc::new(Reader { connection, segments, committer, cache, asked: RefCell::default(), forgotten: Cell::new(0) })
     }
 
     pub(super) async fn get(self: &Rc<Reader>, key: Key) -> Result<Option<Bytes>, StoreError> {
         if let Some(data) = self.cache.borrow_mut().get(&key) {
             return Ok(Some(data));
         }
+        if let Some(data) = self.committer.unwritten(&key).or_else(|| self.segments.read_written(&key)) {
+            return Ok(Some(data));
+        }
+        let forgotten = self.forgotten.get();
+        let data = match self.row(key).await? {
+            None => None,
+            Some(Row::Inline(array)) => Some(Bytes::from(array.to_vec())),
+            Some(Row::Placed(place)) => self.placed(&key, place).await?,
+        };
+        if let (Some(data), true) = (&data, forgotten == self.forgotten.get()) {
+            self.cache.borrow_mut().insert(key, data.clone());
+        }
+        Ok(data)
+    }
+
+    /// The bytes of a block in a segment. It may have moved since the row was read; if its bytes are wrong, or gone, it is deleted.
+    async fn placed(self: &Rc<Reader>, key: &Key, mut place: Place) -> Result<Option<Bytes>, StoreError> {
+        loop {
+            if let Some(data) = self.segments.read(&place).await
+                && hash::sha256(&data).await == key.0
+            {
+                return Ok(Some(data));
+            }
+            match self.row(*key).await? {
+                None => return Ok(None),
+                Some(Row::Inline(array)) => return Ok(Some(Bytes::from(array.to_vec()))),
+                Some(Row::Placed(same)) if same == place => break,
+                Some(Row::Placed(moved)) => place = moved,
+            }
+        }
+        tracing::warn!(segment = place.segment, offset = place.offset, "a stored block is damaged and is deleted");
+        self.forget(&[*key]);
+        delete(&self.connection, &self.segments, &[*key]).await?;
+        Ok(None)
+    }
+
+    async fn row(self: &Rc<Reader>, key: Key) -> Result<Option<Row>, StoreError> {
         let (sender, answer) = oneshot::channel();
-        self.ask(Question::Data(key, sender));
+        self.ask(Question::Row(key, sender));
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
 
@@ -56,7 +106,10 @@ impl Reader {
     pub(super) fn forget(&self, keys: &[Key]) {
         self.forgotten.set(self.forgotten.get() + 1);
         let mut cache = self.cache.borrow_mut();
-        keys.iter().for_each(|key| cache.remove(key));
+        for key in keys {
+            cache.remove(key);
+            self.segments.forget(key);
+        }
     }
 
     fn ask(self: &Rc<Reader>, question: Question) {
@@ -90,14 +143,9 @@ impl Reader {
                 let answer = store.key_exists(key_value(&key)).await.map_err(|error| read_error(&error));
                 let _ = reply.send(answer);
             }
-            Question::Data(key, reply) => {
-                let forgotten = self.forgotten.get();
+            Question::Row(key, reply) => {
                 let answer = store.get(key_value(&key)).await.map_err(|error| read_error(&error));
-                let answer = answer.map(|value| value.and_then(|value| bytes_of(&value)).map(|array| Bytes::from(array.to_vec())));
-                if let (Ok(Some(data)), true) = (&answer, forgotten == self.forgotten.get()) {
-                    self.cache.borrow_mut().insert(key, data.clone());
-                }
-                let _ = reply.send(answer);
+                let _ = reply.send(answer.map(|value| value.and_then(|value| Row::of(&value))));
             }
         }
     }
@@ -106,7 +154,7 @@ impl Reader {
 impl Question {
     fn fail(self, error: StoreError) {
         match self {
-            Question::Data(_, reply) => drop(reply.send(Err(error))),
+            Question::Row(_, reply) => drop(reply.send(Err(error))),
             Question::Presence(_, reply) => drop(reply.send(Err(error))),
         }
     }
