@@ -34,10 +34,10 @@ export class ContentReader implements Source<Uint8Array> {
     return this.#size ?? 0
   }
 
-  /** The next chunk, verified; `undefined` at the end. */
+  /** The next chunk, verified; `undefined` at the end, when all of it is stored. */
   async next(): Promise<Uint8Array | undefined> {
     for (;;) {
-      if (this.#cancelled || this.#delivered === this.#size) return undefined
+      if (this.#cancelled) return undefined
       if (!this.#items) await this.#open()
       try {
         const chunk = await this.#items?.next()

@@ -2,8 +2,8 @@
  * The one protocol between page code and a node, whatever lies between them: a worker, another tab, or nothing.
  *
  * Requests are numbered. A request may send progress back, may be cancelled, may bring a stream of bytes in (the answering side asks for each
- * chunk: `want`) and may be answered by a stream (the asking side asks for each item: `pull`). Nothing is sent that was not asked for, so memory
- * stays bounded on both sides without counters. Buffers are transferred where the port can, and copied where it cannot (`BroadcastChannel`).
+ * chunk: `want`) and may be answered by a stream (the asking side asks for each item: `pull`; the answering side keeps one ready). Nothing but the
+ * end is sent that was not asked for, so memory stays bounded on both sides without counters. Buffers are transferred where the port can, and copied where it cannot (`BroadcastChannel`).
  *
  *     Caller                         Server
  *       call 7 read {cid}   ->

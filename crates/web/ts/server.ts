@@ -41,7 +41,7 @@ export function serve(port: Port, handlers: Readonly<Record<string, Handler>>): 
     if (request.type === 'call') return begin(request)
     const call = open.get(request.id)
     if (request.type === 'cancel') call?.cancel()
-    else if (request.type === 'pull') void call?.pull()
+    else if (request.type === 'pull') call?.pull()
     else if (request.type === 'chunk') call?.chunk(request.data)
   }
 
@@ -70,6 +70,8 @@ class Call {
   readonly #abort = new AbortController()
   readonly #input: Input | undefined
   #items: Source<unknown> | undefined
+  /** Settles when the caller asks for the next item. */
+  #asked = Promise.withResolvers<void>()
   #over = false
 
   constructor(id: number, input: boolean, send: (reply: Reply, transfer?: Transferable[]) => void, forget: () => void) {
@@ -90,6 +92,7 @@ class Call {
         if (this.#over) return result.items.cancel()
         this.#items = result.items
         this.#reply({ type: 'result', id: this.#id, value: result.value, stream: true })
+        await this.#follow(result.items)
       } else {
         this.#reply({ type: 'result', id: this.#id, value: result, stream: false }, transferable(result))
         this.#end()
@@ -99,16 +102,20 @@ class Call {
     }
   }
 
-  async pull(): Promise<void> {
-    if (!this.#items) return
-    try {
-      const value = await this.#items.next()
-      if (value !== undefined) return this.#reply({ type: 'item', id: this.#id, value }, transferable(value))
-      this.#reply({ type: 'end', id: this.#id })
-      this.#end()
-    } catch (error) {
-      this.fail(error)
+  /** Keeps one item ready for the caller, and tells the end without being asked: who knows how much there is stops asking before it. */
+  async #follow(items: Source<unknown>): Promise<void> {
+    for (let value = await items.next(); value !== undefined; value = await items.next()) {
+      await this.#asked.promise
+      if (this.#over) return
+      this.#asked = Promise.withResolvers()
+      this.#reply({ type: 'item', id: this.#id, value }, transferable(value))
     }
+    this.#reply({ type: 'end', id: this.#id })
+    this.#end()
+  }
+
+  pull(): void {
+    this.#asked.resolve()
   }
 
   chunk(data: Uint8Array | undefined): void {
@@ -131,6 +138,7 @@ class Call {
 
   #end(): void {
     this.#over = true
+    this.#asked.resolve()
     this.#forget()
   }
 

@@ -65,7 +65,7 @@ pub struct Fetch {
     pub via: Vec<Multiaddr>,
     /// Told of progress.
     pub report: Rc<dyn Fn(FetchProgress)>,
-    /// Fires whenever a block became durable.
+    /// Fires whenever a block can be read: it is verified, and stored or about to be.
     pub stored: Notify,
 }
 

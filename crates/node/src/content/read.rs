@@ -13,7 +13,7 @@ use crate::{error::Error, notify::Notify, shared::Shared};
 pub struct Behind {
     /// Its end, once it ended.
     pub result: RefCell<Option<Result<(), Error>>>,
-    /// Fires when a block became durable or the fetch ended.
+    /// Fires when a block was verified, and when the fetch ended.
     pub stored: Notify,
 }
 
@@ -46,7 +46,7 @@ impl Reader {
         Ok(self.read.file_size().unwrap_or(0))
     }
 
-    /// The next piece in file order, or nothing at the end.
+    /// The next piece in file order, or nothing at the end: then all of it is durable.
     ///
     /// # Errors
     /// As the fetch.
@@ -59,7 +59,19 @@ impl Reader {
                 return Ok(Some(piece));
             }
         }
+        self.durable().await?;
         Ok(None)
+    }
+
+    /// Waits until all that was read is durable: pieces are given out as soon as they are verified, the end once they are stored.
+    async fn durable(&self) -> Result<(), Error> {
+        loop {
+            let stored = self.behind.stored.changed();
+            if let Some(result) = self.behind.result.borrow().clone() {
+                return result;
+            }
+            stored.await;
+        }
     }
 
     async fn supply(&mut self) -> Result<Option<Bytes>, Error> {

@@ -54,6 +54,12 @@ function client() {
   return new Client(async () => {}, false)
 }
 
+test('a page that fetches for ever leaves no call open', async () => {
+  const node = client()
+  session(node)
+  for (let fetched = 0; fetched < 1_100; fetched += 1) assert.equal((await node.fetchContent('c', { length: 10 })).length, 10)
+})
+
 test('reads all, or a range, as an array and as a stream', async () => {
   const node = client()
   session(node)
