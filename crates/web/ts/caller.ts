@@ -72,7 +72,7 @@ export class Caller {
       signal?.addEventListener('abort', abort)
       this.#pending.set(pending.id, pending)
       try {
-        this.#send({ type: 'call', id: pending.id, method, parameters, input: input !== undefined }, transfer)
+        this.#send({ type: 'call', id: pending.id, method, parameters, input: input !== undefined, progress: onProgress !== undefined }, transfer)
       } catch (error) {
         this.#settle(pending, error)
       }

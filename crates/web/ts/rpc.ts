@@ -25,7 +25,16 @@ export interface Port {
 
 /** What the asking side sends. */
 export type Request =
-  | { type: 'call'; id: number; method: string; parameters: unknown; /** Whether chunks may be asked for. */ input: boolean }
+  | {
+      type: 'call'
+      id: number
+      method: string
+      parameters: unknown
+      /** Whether chunks may be asked for. */
+      input: boolean
+      /** Whether anybody wants to hear of progress. */
+      progress: boolean
+    }
   /** Nobody waits for this call or stream any more. */
   | { type: 'cancel'; id: number }
   /** The next item of the stream that answered a call. */

@@ -51,7 +51,7 @@ export function serve(port: Port, handlers: Readonly<Record<string, Handler>>): 
     if (!handler) return call.fail(new ShoalError('Internal', `There is no method ${request.method} here. Reload the page: its parts are of different versions.`))
     if (open.size >= MAX_CALLS) return call.fail(new ShoalError('Internal', `${MAX_CALLS} calls are open at once. Wait for some of them to end.`))
     open.set(request.id, call)
-    void call.run(handler, request.parameters as never)
+    void call.run(handler, request.parameters as never, request.progress)
   }
 
   return {
@@ -81,11 +81,11 @@ class Call {
     this.#input = input ? new Input(() => this.#reply({ type: 'want', id })) : undefined
   }
 
-  async run(handler: Handler, parameters: never): Promise<void> {
+  async run(handler: Handler, parameters: never, heard: boolean): Promise<void> {
     try {
       const result = await handler(parameters, {
         signal: this.#abort.signal,
-        progress: (value) => this.#reply({ type: 'progress', id: this.#id, value }),
+        progress: (value) => heard && this.#reply({ type: 'progress', id: this.#id, value }),
         input: this.#input?.stream,
       })
       if (result instanceof Streaming) {
