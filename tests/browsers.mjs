@@ -1,10 +1,12 @@
 // Real browsers, one process and one profile each: two users are two processes, never two tabs.
 //
 // puppeteer-core drives both (CDP for Chromium, WebDriver BiDi for Firefox). Its own downloads are not used: the browsers are the system's.
+import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
+import { promisify } from 'node:util'
 import { run } from '../crates/web/build/process.mjs'
 
 /** @typedef {'chromium' | 'firefox'} Kind */
@@ -127,4 +129,38 @@ export async function launch(kind, { profile, args = [], preferences = {} } = {}
       await own?.remove()
     },
   }
+}
+
+/** Bytes by which a tab makes its own process stand out, and how much of that must be seen. */
+const BALLAST = 300_000_000
+const SEEN = 200_000_000
+
+/**
+ * Kills the process of a tab, with its worker, as a fault of the browser or the system would. No protocol tells which process that is: it is the one that
+ * grows when the tab takes memory.
+ * @param {import('puppeteer-core').Page} page
+ */
+export async function killProcess(page) {
+  const root = page.browser().process().pid
+  const before = await memory(root)
+  await page.evaluate((size) => {
+    window.ballast = new Uint8Array(size).fill(1)
+  }, BALLAST)
+  const [[pid, grown] = []] = [...(await memory(root))].map(([pid, size]) => [pid, size - (before.get(pid) ?? 0)]).sort(([, a], [, b]) => b - a)
+  if (pid === undefined || grown < SEEN) throw new Error(`no process of the browser has grown by ${BALLAST} bytes: ${pid} by ${grown}`)
+  process.kill(pid, 'SIGKILL')
+}
+
+/** Bytes in memory of each process below this one. @param {number} root */
+async function memory(root) {
+  const { stdout } = await promisify(execFile)('ps', ['-A', '-o', 'pid=,ppid=,rss='])
+  const rows = stdout.trim().split('\n').map((line) => line.trim().split(/\s+/).map(Number))
+  const family = new Map([[root, 0]])
+  // A child may stand before its parent: look until nobody new is found.
+  for (let known = 0; known < family.size; ) {
+    known = family.size
+    for (const [pid, parent, kilobytes] of rows) if (family.has(parent)) family.set(pid, kilobytes * 1_024)
+  }
+  family.delete(root)
+  return family
 }

@@ -107,7 +107,7 @@ export class Client implements ShoalNode {
     const { signal, profile = 'unixfs-v1-2025', onProgress } = options
     const content = prepare(source)
     const publish = (caller: Caller, { far }: Session): Promise<string> => {
-      const send = (source: Blob | Uint8Array, transfer: Transferable[]) => caller.call<string>('publish', { source, profile }, { signal, onProgress, transfer })
+      const send = (source: Blob | Uint8Array, transfer: Transferable[]) => caller.call<string>('publish', { source, profile, far }, { signal, onProgress, transfer })
       if (content.kind === 'stream') return caller.call('publish', { profile }, { signal, onProgress, input: content.stream })
       if (content.kind === 'blob') return send(content.blob, [])
       // Between tabs a message of any size would be copied through the browser's own process; a Blob goes by reference.

@@ -78,7 +78,7 @@ export class Follower {
   #hear(notice: Notice): void {
     switch (notice.type) {
       case 'here':
-        return this.#hello('Another tab took over the node.', notice.node)
+        return this.#hello('The node was started again in another tab.', notice.node)
       case 'starting':
         return this.#caller ? undefined : this.#wait()
       case 'leaving':

@@ -8,6 +8,7 @@ import { Caller } from './caller.ts'
 import { ShoalError } from './errors.ts'
 import { lookAround, WORKER_BLOCKED } from './limitations.ts'
 import type { Identity, StartParameters } from './node-server.ts'
+import { workerLock } from './notices.ts'
 import type { Port } from './rpc.ts'
 import type { StartProgress } from './types.ts'
 
@@ -15,7 +16,7 @@ import type { StartProgress } from './types.ts'
 const GOODBYE = 2_000
 
 /** What a node is started with, apart from what it needs of this page. */
-export type Setup = Omit<StartParameters, 'shim'>
+export type Setup = Omit<StartParameters, 'shim' | 'lifeline'>
 
 /** A thread with a node server in it. */
 interface Thread {
@@ -24,6 +25,8 @@ interface Thread {
   broken: Promise<string>
   /** Rejects with `WorkerBlocked` when its script cannot run. */
   blocked: Promise<never>
+  /** The lock that it holds while it lives. Absent where it needs none, or the browser has none (plain http): there its silent end goes unnoticed. */
+  lifeline: string | undefined
   end(): void
   /** The local ends of a channel whose other end belongs to a wasm node in this thread. */
   shim(): { page: ShimPort; node: ShimPort }
@@ -69,14 +72,20 @@ export class Host {
       shim.page.close()
       thread.end()
     }
-    const died = Promise.race([caller.call<string>('failure', {}).catch((error: Error) => error.message), thread.broken]).then((reason) => {
+    const ended = Promise.withResolvers<string>()
+    const watch = () => thread.lifeline && released(thread.lifeline, () => ended.resolve('its worker ended'))
+    const died = Promise.race([caller.call<string>('failure', {}).catch((error: Error) => error.message), thread.broken, ended.promise]).then((reason) => {
       const sentence = `The node failed (${reason}).`
       close(sentence)
       return sentence
     })
     try {
-      const parameters: StartParameters = { ...setup, shim: shim.node }
-      const start = caller.call<Identity>('start', parameters, { signal, onProgress, transfer: shim.node instanceof MessagePort ? [shim.node] : [] })
+      const parameters: StartParameters = { ...setup, shim: shim.node, lifeline: thread.lifeline }
+      const begun = (progress: StartProgress) => {
+        if (progress.phase === 'loading') watch()
+        onProgress(progress)
+      }
+      const start = caller.call<Identity>('start', parameters, { signal, onProgress: begun, transfer: shim.node instanceof MessagePort ? [shim.node] : [] })
       const identity = await Promise.race([
         start,
         thread.blocked,
@@ -131,6 +140,7 @@ function startWorker(): Thread {
     port: worker as Port,
     broken: broken.promise,
     blocked: blocked.promise,
+    lifeline: navigator.locks && workerLock(),
     end: () => worker.terminate(),
     shim: () => {
       const { port1: page, port2: node } = new MessageChannel()
@@ -151,10 +161,16 @@ async function startHere(): Promise<Thread> {
     port: page,
     broken: never,
     blocked: never,
+    lifeline: undefined,
     end: () => page.close(),
     shim: () => {
       const [page, node] = localPorts()
       return { page, node }
     },
   }
+}
+
+/** Calls when nobody holds the lock any more. Where the browser refuses locks (with storage), never. */
+function released(lock: string, call: () => void): void {
+  navigator.locks.request(lock, async () => call()).catch(() => {})
 }

@@ -24,6 +24,8 @@ export interface StartParameters {
   shared: boolean
   /** The other end belongs to the page's peer connections. */
   shim: ShimPort
+  /** A lock to hold from before the first progress until the thread ends. Absent where the thread is the page's own. */
+  lifeline: string | undefined
 }
 
 /** Who the node is. */
@@ -77,7 +79,8 @@ export class NodeServer {
     return this.#started
   }
 
-  async #start({ settings, limitations, shared, shim }: StartParameters, context: Context): Promise<Identity> {
+  async #start({ settings, limitations, shared, shim, lifeline }: StartParameters, context: Context): Promise<Identity> {
+    if (lifeline) await holdForLife(lifeline)
     const tell = (phase: StartProgress['phase']) => context.progress({ phase } satisfies StartProgress)
     tell('loading')
     const module = await load().catch((error: unknown) => {
@@ -100,12 +103,14 @@ export class NodeServer {
     return { peerId: this.#node.peerId(), did: this.#node.did() }
   }
 
-  async #publish({ source, profile }: PublishParameters, { signal, progress, input }: Context): Promise<string> {
-    const content = source ?? input
+  async #publish({ source, profile, far }: PublishParameters, { signal, progress, input }: Context): Promise<string> {
+    const size = source instanceof Blob ? source.size : undefined
+    // Firefox never answers who reads a Blob of another process from its middle before its beginning was read (seen in 153 from 1 MiB on).
+    const content = far && source instanceof Blob ? source.stream() : (source ?? input)
     if (!content) throw new ShoalError('InvalidSource', 'There is nothing to publish.')
     const paced = throttle<PublishProgress>(progress)
     try {
-      return await this.#node.publish(content, profile, (bytes, total) => paced.push(total === undefined ? { bytes } : { bytes, total }), signal)
+      return await this.#node.publish(content, profile, (bytes, total = size) => paced.push(total === undefined ? { bytes } : { bytes, total }), signal)
     } finally {
       paced.flush()
     }
@@ -221,11 +226,24 @@ interface PublishParameters {
   /** Absent where the call's input is the source. */
   source?: Blob | Uint8Array
   profile: string
+  /** Whether the source was made in another tab. */
+  far?: boolean
 }
 
 interface ReadParameters {
   cid: string
   options: WasmFetchOptions
+}
+
+/** Resolves once this thread holds the lock, or cannot: storage is refused, and locks with it. */
+function holdForLife(lock: string): Promise<void> {
+  return new Promise((resolve) => {
+    const hold = () => {
+      resolve()
+      return new Promise<never>(() => {})
+    }
+    navigator.locks.request(lock, hold).catch(() => resolve())
+  })
 }
 
 function pacedFetch(context: Context) {

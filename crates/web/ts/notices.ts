@@ -40,6 +40,11 @@ export function tabLock(tab: string): string {
   return `shoal:tab:${tab}`
 }
 
+/** The lock that a worker holds as long as it lives: a browser that takes one away for its memory tells nobody else. */
+export function workerLock(): string {
+  return `shoal:worker:${uniqueName()}`
+}
+
 /** A name that nothing else has. `crypto.randomUUID` is missing on plain http. */
 export function uniqueName(): string {
   return [...crypto.getRandomValues(new Uint32Array(4))].map((word) => word.toString(36)).join('')

@@ -12,7 +12,6 @@ import { StatusBar } from './node/status-bar.ts'
 import { Inbox } from './receive/inbox.ts'
 import { listen } from './share/intake.ts'
 import { Outbox } from './share/outbox.ts'
-import { announce } from './view/announce.ts'
 import { byId, element } from './view/part.ts'
 import { Swim } from './view/swim.ts'
 
@@ -75,7 +74,7 @@ addEventListener('beforeunload', (event) => {
 
 feed.on('status', ({ status }) => statusBar.show(status))
 feed.on('serving', (event) => void outbox.serving(event))
-feed.on('restarted', () => announce('The node was started again; everything stored is still here'))
+feed.on('restarted', () => statusBar.mention('The node was started again; everything stored is still here.'))
 
 const starting = { loading: 'Loading the node…', starting: 'Starting the node…', joining: 'Joining the node of another tab…' }
 

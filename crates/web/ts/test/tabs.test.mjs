@@ -93,7 +93,7 @@ test('a node that crashed without a word is left when the next one speaks', { ti
   leader(settings, {}, 'next')
   await assert.rejects(call, { name: 'Disconnected' })
   await follower.until('up next')
-  assert.deepEqual(follower.story.slice(0, 2), ['up leader', 'down Another tab took over the node.'])
+  assert.deepEqual(follower.story.slice(0, 2), ['up leader', 'down The node was started again in another tab.'])
 })
 
 test('what a tab had open ends with the tab, even when it goes without a word', { timeout: 10_000 }, async () => {

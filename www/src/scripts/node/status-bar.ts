@@ -9,6 +9,8 @@ import { face, shortPeer } from '../view/peer.ts'
 /** Milliseconds between two looks at the connections while their list is open, and while it is closed. */
 const lookOpen = 1_000
 const lookClosed = 4_000
+/** Milliseconds for which something that happened stays written: long enough to be read by who looks up at it. */
+const mentionedFor = 20_000
 
 /** One sentence on how the node stands with its relays. */
 export function standing(status: NodeStatus): string {
@@ -55,6 +57,8 @@ export class StatusBar {
   private status: NodeStatus | undefined
   private peers = 0
   private said = ''
+  private mentioned: string | undefined
+  private forgetting: ReturnType<typeof setTimeout> | undefined
 
   constructor() {
     this.toggle.addEventListener('click', () => this.open(this.list.hidden !== false))
@@ -69,6 +73,14 @@ export class StatusBar {
   /** Says one sentence while there is no status to show. */
   say(sentence: string): void {
     write(byId('node-words'), sentence)
+  }
+
+  /** Says what happened, for a while and beside how things stand. */
+  mention(sentence: string): void {
+    announce(sentence)
+    clearTimeout(this.forgetting)
+    this.forgetting = setTimeout(() => this.remember(undefined), mentionedFor)
+    this.remember(sentence)
   }
 
   /** From now on the node itself is shown. */
@@ -86,10 +98,7 @@ export class StatusBar {
     this.say(standing(status))
     byId('node-status').dataset['reachable'] = String(status.reachable)
     this.numbers()
-    const said = remarks(status)
-    if (said.join() === this.said) return
-    this.said = said.join()
-    byId('notices').replaceChildren(...(said.length > 0 ? [element('div', { class: 'notice' }, ...said.map((sentence) => element('p', {}, sentence)))] : []))
+    this.remark()
   }
 
   /** Shows the open connections. */
@@ -101,6 +110,18 @@ export class StatusBar {
     this.list.replaceChildren(
       rows.length > 0 ? element('ul', {}, ...rows) : element('p', { class: 'hint' }, 'No connection yet.'),
     )
+  }
+
+  private remember(sentence: string | undefined): void {
+    this.mentioned = sentence
+    this.remark()
+  }
+
+  private remark(): void {
+    const said = [...(this.mentioned === undefined ? [] : [this.mentioned]), ...(this.status === undefined ? [] : remarks(this.status))]
+    if (said.join() === this.said) return
+    this.said = said.join()
+    byId('notices').replaceChildren(...(said.length > 0 ? [element('div', { class: 'notice' }, ...said.map((sentence) => element('p', {}, sentence)))] : []))
   }
 
   private numbers(): void {
