@@ -40,7 +40,7 @@ export async function nodeReady(page) {
 
 /** Waits until others can reach the page's node through the relay. */
 export async function reachable(page, within = 30_000) {
-  await until(async () => (await page.evaluate(() => window.shoal.status())).reachable, within, async () => `not reachable: ${JSON.stringify(await page.evaluate(() => window.shoal.status()))}`)
+  await until(async () => (await page.evaluate(() => window.shoal.status())).reachable, within, async () => `not reachable: ${JSON.stringify(await page.evaluate(() => window.shoal.status()))}\n${await ways(page)}`)
 }
 
 /** The page's PeerId. */
@@ -48,6 +48,23 @@ export const peerId = (page) => page.evaluate(() => window.shoal.peerId)
 
 /** Every connection of the page's node. */
 export const connections = (page) => page.evaluate(() => window.shoal.connections())
+
+/**
+ * Why the way from one page to another is as it is, as lines of text: for the message of a failed test.
+ * @param {string[]} [peers] default: every peer that is connected
+ */
+export async function ways(page, peers) {
+  try {
+    return await page.evaluate(async (peers) => {
+      const all = peers ?? [...new Set((await window.shoal.connections()).map(({ peer }) => peer))]
+      const diagnoses = await Promise.all(all.map((peer) => window.shoal.diagnose(peer)))
+      const line = ({ name, result, duration, detail }) => `    ${result} ${name}${duration === undefined ? '' : ` (${Math.round(duration)} ms)`}: ${detail}`
+      return diagnoses.map(({ peer, summary, reasons, steps }) => [`  ${peer}: ${summary}`, ...reasons.map((reason) => `    - ${reason}`), ...steps.map(line)].join('\n')).join('\n')
+    }, peers)
+  } catch (error) {
+    return `  the node does not say: ${error.message}`
+  }
+}
 
 /** The text of an element, or an empty string where there is none. */
 export const textOf = (page, id) => page.evaluate((selector) => document.querySelector(selector)?.textContent?.trim() ?? '', byTestId(id))
@@ -70,7 +87,7 @@ export function publishRandom(page, size) {
 export function beginFetch(page, { cid, peer }) {
   return page.evaluate(
     ({ cid, peer }) => {
-      const state = (window.fetching = { progress: undefined, phases: [], began: performance.now(), firstByte: undefined })
+      const state = (window.fetching = { from: peer, progress: undefined, phases: [], began: performance.now(), firstByte: undefined })
       const onProgress = (progress) => {
         if (progress.bytes > 0) state.firstByte ??= performance.now() - state.began
         if (progress.phase !== state.phases.at(-1)) state.phases.push(progress.phase)
@@ -88,7 +105,15 @@ export function beginFetch(page, { cid, peer }) {
 export const progressOf = (page) => page.evaluate(() => ({ phases: window.fetching.phases, bytes: 0, ...window.fetching.progress }))
 
 /** Waits for what was begun. @returns what arrived: its size, hash and times in milliseconds. */
-export function fetched(page, within = 120_000) {
+export async function fetched(page, within = 120_000) {
+  try {
+    return await arrival(page, within)
+  } catch (error) {
+    throw new Error(`${error.message}\n${await ways(page, await page.evaluate(() => [window.fetching.from]))}`, { cause: error })
+  }
+}
+
+function arrival(page, within) {
   return page.evaluate(async (within) => {
     const { result, began } = window.fetching
     const stands = async (problem) => {

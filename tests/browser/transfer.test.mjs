@@ -1,7 +1,7 @@
 // A file goes from browser to browser, directly: the same bytes arrive, and next to nothing passes through the relay.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { beginFetch, connections, fetched, openApp, peerId, publishRandom, reachable } from '../app.mjs'
+import { beginFetch, connections, fetched, openApp, peerId, publishRandom, reachable, ways } from '../app.mjs'
 import { launch } from '../browsers.mjs'
 import { createRelay } from '../relay.mjs'
 
@@ -36,7 +36,7 @@ for (const [from, to] of [
     for (const [page, other] of [[receiving, content.peer], [sending, await peerId(receiving)]]) {
       const all = await connections(page)
       const direct = all.find(({ peer, path, transport }) => peer === other && path === 'direct' && transport === 'webrtc')
-      assert.ok(direct, `no direct connection: ${JSON.stringify(all, null, 2)}`)
+      assert.ok(direct, `no direct connection: ${JSON.stringify(all, null, 2)}\n${await ways(page, [other])}`)
       assert.ok(direct.bytesSent + direct.bytesReceived >= SIZE, `the direct connection carried only ${direct.bytesSent} + ${direct.bytesReceived} bytes`)
     }
     t.diagnostic(`${(SIZE / 1_000 / arrived.time).toFixed(1)} MB/s, first byte after ${Math.round(arrived.firstByte)} ms, ${relayed} bytes through the relay`)

@@ -156,6 +156,7 @@ impl Driver {
                     let order = self.relays.connected_to(peer, &address, now);
                     return self.carry_out(order);
                 }
+                self.note_dial(peer, "dialling", &addresses);
                 let options = DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::Disconnected).build();
                 if let Err(error) = self.swarm.dial(options) {
                     self.relays.lost(peer, &error.to_string(), now, platform::random_fraction());
@@ -180,6 +181,12 @@ impl Driver {
     fn on_command(&mut self, command: Command) {
         match command {
             Command::Dial(peer, via) => self.dial(peer, via),
+            Command::Traces(peer, reply) => {
+                let traces = self.swarm.behaviour().webrtc.traces(&peer);
+                platform::spawn(async move {
+                    let _ = reply.send(traces.await);
+                });
+            }
             Command::Disconnect(peer) => {
                 let _ = self.swarm.disconnect_peer_id(peer);
             }
@@ -199,6 +206,7 @@ impl Driver {
             .filter(|relay| !matches!(relay.iter().last(), Some(Protocol::P2p(id)) if id == peer))
             .map(|relay| relay.with(Protocol::P2pCircuit).with(Protocol::WebRTC).with(Protocol::P2p(peer)))
             .collect();
+        self.note_dial(peer, if addresses.is_empty() { "waiting" } else { "dialling" }, &addresses);
         if addresses.is_empty() && self.unsent.len() < MAX_UNSENT {
             return self.unsent.push((Instant::now() + RELAY_PATIENCE, peer, via));
         }
@@ -227,6 +235,7 @@ impl Driver {
             SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
                 let reason = error.to_string();
                 tracing::debug!(%peer, reason, "dial failed");
+                self.shared.note(peer, "failed", None, &reason);
                 if self.relays.contains(&peer) {
                     self.relays.lost(peer, "it cannot be reached", now, jitter);
                     self.report_relays();
@@ -246,7 +255,13 @@ impl Driver {
         }
     }
 
+    fn note_dial(&self, peer: PeerId, what: &'static str, addresses: &[Multiaddr]) {
+        let addresses: Vec<String> = addresses.iter().map(Multiaddr::to_string).collect();
+        self.shared.note(peer, what, None, &addresses.join(" "));
+    }
+
     fn opened(&mut self, peer: PeerId, connection: Connection) {
+        self.shared.note(peer, "opened", Some((connection.path, connection.transport)), &connection.address.to_string());
         tracing::debug!(%peer, path = ?connection.path, transport = ?connection.transport, "connected");
         let (id, path, transport, outbound) = (connection.id, connection.path, connection.transport, connection.outbound);
         if transport == Transport::Websocket {
@@ -287,6 +302,7 @@ impl Driver {
         let connection = known.connections.remove(index);
         peers.tidy(&peer);
         drop(peers);
+        self.shared.note(peer, "closed", Some((connection.path, connection.transport)), reason);
         if let Some(session) = &connection.session {
             session.close(reason);
         }
@@ -301,6 +317,7 @@ impl Driver {
     fn on_behaviour(&mut self, event: BehaviourEvent) {
         match event {
             BehaviourEvent::Relay(relay::client::Event::ReservationReqAccepted { relay_peer_id, .. }) => {
+                self.shared.note(relay_peer_id, "reserved", None, "");
                 self.relays.reserved(relay_peer_id);
                 self.report_relays();
             }

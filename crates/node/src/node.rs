@@ -4,6 +4,7 @@ use std::{rc::Rc, time::Duration};
 
 use futures::{
     FutureExt,
+    channel::oneshot,
     future::{AbortHandle, Either, abortable, select},
 };
 use libp2p::{Multiaddr, PeerId, identity::Keypair, multiaddr::Protocol};
@@ -16,6 +17,7 @@ use shoal_protocol::{
     exchange::Download,
     identity::PublicKey,
 };
+use wasm_bindgen::JsValue;
 use web_sys::MessagePort;
 
 use crate::{
@@ -29,6 +31,7 @@ use crate::{
     driver::Driver,
     error::Error,
     event::{ConnectionInfo, Event, FetchProgress, Status},
+    history::Happening,
     peers::Dial,
     platform,
     relays::Relays,
@@ -168,6 +171,22 @@ impl Node {
     pub fn connections(&self) -> Vec<ConnectionInfo> {
         let peers = self.shared.peers.borrow();
         peers.iter().flat_map(|(id, peer)| peer.connections.iter().map(|connection| ConnectionInfo::new(id, peer, connection))).collect()
+    }
+
+    /// What happened lately on the way to a peer.
+    pub fn history(&self, peer: &PeerId) -> Vec<Happening> {
+        self.shared.history.borrow().of(peer)
+    }
+
+    /// What the page remembers of its last attempts at a direct connection to a peer: an array of `Attempt`s, see
+    /// `crates/webrtc/js/traces.d.ts`.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub async fn traces(&self, peer: PeerId) -> Result<JsValue, Error> {
+        let (reply, traces) = oneshot::channel();
+        self.shared.command(Command::Traces(peer, reply));
+        traces.await.map_err(|_| Error::Stopped)
     }
 
     /// Relays, storage and limitations.

@@ -2,15 +2,18 @@
 
 use std::{cell::RefCell, fmt, rc::Rc};
 
-use futures::channel::mpsc;
+use futures::channel::{mpsc, oneshot};
 use libp2p::{Multiaddr, PeerId};
+use wasm_bindgen::JsValue;
 
 use crate::{
     config::Config,
     error::Error,
     event::{Event, RelayStatus},
+    history::History,
     notify::Notify,
-    peers::{Dial, Peers},
+    peers::{Dial, Path, Peers, Transport},
+    platform,
     store::Store,
 };
 
@@ -22,6 +25,8 @@ pub const MAX_COMMANDS: usize = 1_024;
 pub enum Command {
     /// Reach this peer, directly where possible, by our relays and these further relay addresses.
     Dial(PeerId, Vec<Multiaddr>),
+    /// Ask the page what became of the last attempts at a direct connection to this peer.
+    Traces(PeerId, oneshot::Sender<JsValue>),
     /// Close every connection to this peer.
     Disconnect(PeerId),
     /// The network or the page came back: try at once what waits.
@@ -44,6 +49,8 @@ pub struct Inner {
     pub store: Store,
     /// Who is connected.
     pub peers: RefCell<Peers>,
+    /// What happened lately with each peer.
+    pub history: RefCell<History>,
     /// Relays as last reported by the driver.
     pub relays: RefCell<Vec<RelayStatus>>,
     /// Fires when the node stops.
@@ -75,12 +82,18 @@ impl Shared {
             local,
             store,
             peers: RefCell::default(),
+            history: RefCell::default(),
             relays: RefCell::default(),
             stopped: Notify::default(),
             commands: RefCell::new(commands),
             emit: Box::new(emit),
         };
         (Self(Rc::new(inner)), receiver)
+    }
+
+    /// Notes what happened with a peer, for whoever asks later.
+    pub fn note(&self, peer: PeerId, what: &'static str, connection: Option<(Path, Transport)>, detail: &str) {
+        self.history.borrow_mut().note(peer, platform::unix_milliseconds(), what, connection, detail);
     }
 
     /// Tells the page.

@@ -1,5 +1,7 @@
 //! Work follows capacity and health, within seconds: simulated candidates whose speed changes under way.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use std::time::Duration;
 
 use shoal_protocol::{choice::Choice, limits, time::Time};

@@ -148,6 +148,17 @@ impl WasmNode {
         object(&node.status().await)
     }
 
+    /// What happened lately on the way to a peer.
+    pub fn history(&self, peer: &str) -> Result<JsValue, JsValue> {
+        object(&self.node.history(&parse_peer(peer).map_err(|problem| error(&problem))?))
+    }
+
+    /// The last attempts at a direct connection to a peer.
+    pub async fn traces(&self, peer: String) -> Result<JsValue, JsValue> {
+        let node = self.node.clone();
+        node.traces(parse_peer(&peer).map_err(|problem| error(&problem))?).await.map_err(|problem| error(&problem))
+    }
+
     /// Connects to a peer, directly where possible.
     pub async fn connect(&self, peer: String, signal: AbortSignal) -> Result<JsValue, JsValue> {
         let node = self.node.clone();

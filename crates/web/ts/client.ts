@@ -17,6 +17,7 @@ import type {
   ConnectionInfo,
   ContentSource,
   ContentStat,
+  Diagnosis,
   FetchOptions,
   NodeEvent,
   NodeStatus,
@@ -170,6 +171,10 @@ export class Client implements ShoalNode {
 
   async connect(peer: string, { signal }: CallOptions = {}): Promise<ConnectionInfo> {
     return await this.#attempt(signal, MOST_REPEATS, (caller) => caller.call('connect', { peer }, { signal }))
+  }
+
+  async diagnose(peer: string, { signal }: CallOptions = {}): Promise<Diagnosis> {
+    return await this.#attempt(signal, MOST_REPEATS, (caller) => caller.call('diagnose', { peer }, { signal }))
   }
 
   events({ signal }: CallOptions = {}): AsyncIterable<NodeEvent> {

@@ -5,6 +5,7 @@
  * @module
  */
 export { createNode } from './create-node.ts'
+export { describeDiagnosis } from './diagnosis.ts'
 export { ShoalError } from './errors.ts'
 export { createLink, parseLink, type ShareLink } from './link.ts'
 export type * from './types.ts'

@@ -4,6 +4,7 @@
  * It also completes what the wasm node says with what only the platform knows: storage in use, and what this browser lacks.
  */
 import { ShoalError } from './errors.ts'
+import { diagnose } from './diagnosis.ts'
 import { EventQueue } from './event-queue.ts'
 import type { Port as ShimPort } from '../../webrtc/js/peer-connections.js'
 import { Followers } from './followers.ts'
@@ -12,7 +13,7 @@ import { exact, type Source } from './rpc.ts'
 import { Streaming, type Context, type Handler } from './server.ts'
 import { throttle } from './throttle.ts'
 import type { Settings } from './config.ts'
-import type { ConnectionInfo, ContentStat, FetchProgress, NodeEvent, NodeStatus, PublishProgress, StartProgress } from './types.ts'
+import type { ConnectionInfo, ContentStat, Diagnosis, FetchProgress, NodeEvent, NodeStatus, PublishProgress, StartProgress } from './types.ts'
 import { load, trapReason, type WasmFetchOptions, type WasmNode, type WasmReader } from './wasm.ts'
 
 /** What a node is started with. */
@@ -45,6 +46,7 @@ export class NodeServer {
     connections: async (): Promise<ConnectionInfo[]> => this.#node.connections(),
     status: async () => this.#complete(await this.#node.status()),
     connect: ({ peer }: { peer: string }, { signal }) => this.#node.connect(peer, signal),
+    diagnose: ({ peer }: { peer: string }) => this.#diagnose(peer),
     events: async (_: unknown, { signal }) => this.#subscribe(signal),
   })
 
@@ -162,6 +164,23 @@ export class NodeServer {
         release()
       },
     }
+  }
+
+  async #diagnose(peer: string): Promise<Diagnosis> {
+    const node = this.#node
+    const history = node.history(peer)
+    const [{ relays }, attempts] = await Promise.all([node.status(), node.traces(peer)])
+    const relayHistory = (address: string) => {
+      const relay = /\/p2p\/(\w+)$/.exec(address)?.[1]
+      return relay === undefined ? [] : node.history(relay)
+    }
+    return diagnose({
+      peer,
+      history,
+      attempts,
+      connections: node.connections(),
+      relays: relays.map((relay) => ({ ...relay, history: relayHistory(relay.address) })),
+    })
   }
 
   async #subscribe(signal: AbortSignal): Promise<Streaming<NodeEvent>> {

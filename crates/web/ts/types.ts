@@ -198,6 +198,71 @@ export interface NodeStatus {
 }
 
 /**
+ * One step on the way to a peer.
+ * @example const slow = ({ duration }: DiagnosisStep) => (duration ?? 0) > 1_000
+ */
+export interface DiagnosisStep {
+  /**
+   * `relay`: a relay is connected. `reservation`: others can reach this page through it. `circuit`: the relay put us through to the peer.
+   * `signalling`: both sides described what they can. `candidates`: both told where they may be reached. `ice`: a pair of these works.
+   * `direct`: the direct connection is in use.
+   */
+  name: 'relay' | 'reservation' | 'circuit' | 'signalling' | 'candidates' | 'ice' | 'direct'
+  result: 'done' | 'failed' | 'running'
+  /** Milliseconds that it took, where known. */
+  duration?: number
+  /** The address, the kinds of candidates, or the reason. */
+  detail: string
+}
+
+/**
+ * One attempt at a direct connection, as the browser saw it. Times are milliseconds from its beginning.
+ * @example const blocked = ({ candidates }: DirectAttempt) => Object.keys(candidates.local).length === 0
+ */
+export interface DirectAttempt {
+  /** Whether this side made the offer. */
+  role: 'dialler' | 'listener'
+  /** Milliseconds since the Unix epoch. */
+  startedAt: number
+  /** How many STUN and TURN servers were to be asked. */
+  iceServers: number
+  /** When each step was done. */
+  steps: { described?: number; answered?: number; checking?: number; connected?: number; ready?: number }
+  /** How many candidates of each kind there were: `host`, `mdns` (a host whose address the browser hides), `srflx`, `prflx`, `relay`. Never addresses. */
+  candidates: { local: Record<string, number>; remote: Record<string, number> }
+  /** The states of ICE, in order. */
+  states: string[]
+  /** STUN and TURN servers that did not answer. */
+  problems: string[]
+  /** How many pairs of candidates are in each state (`RTCStatsIceCandidatePairState`). */
+  pairs: Record<string, number>
+  /** The pair in use. */
+  selected?: { localCandidate: string; remoteCandidate?: string; roundTrip?: number; sent?: number; received?: number }
+  ended?: { after: number; reason: string }
+}
+
+/**
+ * What is known about the way to a peer: which paths were tried, with what result, and why the link is not direct.
+ * @example for (const reason of (await node.diagnose(peerId)).reasons) console.warn(reason)
+ */
+export interface Diagnosis {
+  peer: string
+  /** By which path bytes would go now. */
+  path: 'direct' | 'relayed' | 'none'
+  /** How it stands, in one sentence. */
+  summary: string
+  /** Why it is not direct and what would help, in plain sentences. Empty for a direct link. */
+  reasons: string[]
+  /** The way to the peer, in order. */
+  steps: DiagnosisStep[]
+  relays: RelayStatus[]
+  /** Open connections to this peer. */
+  connections: ConnectionInfo[]
+  /** The last attempts at a direct connection, at most four, the oldest first. */
+  attempts: DirectAttempt[]
+}
+
+/**
  * What happens to a node, as delivered by {@link ShoalNode.events}.
  * @example const reads = (event: NodeEvent) => event.type === 'serving' && event.state === 'done'
  */
@@ -285,6 +350,13 @@ export interface ShoalNode {
    * @example const { path, roundTripTime } = await node.connect(peerId, { signal: AbortSignal.timeout(10_000) })
    */
   connect(peer: string, options?: CallOptions): Promise<ConnectionInfo>
+
+  /**
+   * Says what is known about the way to a peer: which paths were tried, with what result, how long each step took, and why the link is not direct.
+   * Tries nothing itself; call `connect` for that.
+   * @example console.log(describeDiagnosis(await node.diagnose(peerId)))
+   */
+  diagnose(peer: string, options?: CallOptions): Promise<Diagnosis>
 
   /**
    * What happens, from now on. Ends when the node stops. A reader that lags behind misses the oldest events, never the last status.

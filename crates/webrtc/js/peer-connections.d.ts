@@ -1,3 +1,5 @@
+import type { Traces } from './traces.js'
+
 /** The part of a `MessagePort` that a node and its `PeerConnections` use. */
 export interface Port {
   postMessage(message: unknown, transfer: Transferable[]): void
@@ -16,7 +18,8 @@ export interface Port {
  * ```
  */
 export class PeerConnections {
-  constructor(port: Port)
+  /** @param traces what is remembered of each attempt; by default it begins empty */
+  constructor(port: Port, traces?: Traces)
 
   /** How many peer connections are open. */
   readonly size: number

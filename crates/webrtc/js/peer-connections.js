@@ -5,16 +5,19 @@
 // refuses to transfer one that was ever used.
 //
 //   command                                        reports
-//   { op: 'initiate', id, configuration }          description, candidate…, ready
-//   { op: 'respond', id, configuration, text }     description, candidate…, ready
+//   { op: 'initiate', id, peer, configuration }    description, candidate…, ready
+//   { op: 'respond', id, peer, configuration, text } description, candidate…, ready
 //   { op: 'answer', id, text }                     -
 //   { op: 'candidate', id, text }                  -
 //   { op: 'open', id }                             opened (channel) | refused (text)
 //   { op: 'statistics', id, request }              statistics
 //   { op: 'close', id }                            -
+//   { op: 'trace', peer, request }                 trace (attempts)
 //   whenever it happens                            channel (channel), state (text), closed (text)
 //
 // Every peer connection ends with exactly one `closed` report, unless the node closed it itself.
+
+import { summarise, Traces } from './traces.js'
 
 /** What the other end of a `localPorts()` port looks like; the part of a MessagePort that is used. */
 class LocalPort {
@@ -52,9 +55,11 @@ export function localPorts () {
 export class PeerConnections {
   #port
   #peers = new Map()
+  #traces
 
-  constructor (port) {
+  constructor (port, traces = new Traces()) {
     this.#port = port
+    this.#traces = traces
     port.onmessage = ({ data }) => this.#receive(data)
   }
 
@@ -70,8 +75,13 @@ export class PeerConnections {
 
   #receive (command) {
     const { op, id } = command
+    if (op === 'trace') {
+      this.#trace(command)
+      return
+    }
     if (op === 'initiate' || op === 'respond') {
-      const peer = new Peer((report, transfer) => this.#post({ ...report, id }, transfer), () => this.#peers.delete(id))
+      const trace = this.#traces.begin(command.peer, op === 'initiate' ? 'dialler' : 'listener', command.configuration?.iceServers?.length ?? 0)
+      const peer = new Peer(command.peer, trace, (report, transfer) => this.#post({ ...report, id }, transfer), () => this.#peers.delete(id))
       this.#peers.set(id, peer)
       peer.start(command)
       return
@@ -82,6 +92,11 @@ export class PeerConnections {
     } else if (op === 'statistics') {
       this.#post({ event: 'statistics', id, request: command.request })
     }
+  }
+
+  async #trace ({ peer, request }) {
+    await Promise.all([...this.#peers.values()].filter(({ name }) => name === peer).map(one => one.look()))
+    this.#post({ event: 'trace', request, attempts: this.#traces.of(peer) })
   }
 
   #post (report, transfer = []) {
@@ -98,6 +113,9 @@ const INIT = 'init'
 
 /** One peer connection. */
 class Peer {
+  /** The PeerId of the other side. */
+  name
+  #trace
   #post
   #forget
   #connection
@@ -109,7 +127,9 @@ class Peer {
   // Descriptions and candidates are applied one after the other, in the order of the commands.
   #applied = Promise.resolve()
 
-  constructor (post, forget) {
+  constructor (name, trace, post, forget) {
+    this.name = name
+    this.#trace = trace
     this.#post = post
     this.#forget = forget
   }
@@ -130,6 +150,8 @@ class Peer {
       if (this.#ended) return
       // Reported before it is applied, so that it holds no candidates and every candidate is reported after it.
       this.#post({ event: 'description', text: description.sdp })
+      this.#trace.step('described')
+      if (op === 'respond') this.#trace.step('answered')
       await connection.setLocalDescription(description)
       this.#watchTransports()
     })
@@ -138,7 +160,10 @@ class Peer {
   receive ({ op, text, request }) {
     switch (op) {
       case 'answer':
-        this.#apply(() => this.#connection.setRemoteDescription({ type: 'answer', sdp: text }).then(() => this.#watchTransports()))
+        this.#apply(() => this.#connection.setRemoteDescription({ type: 'answer', sdp: text }).then(() => {
+          this.#trace.step('answered')
+          this.#watchTransports()
+        }))
         break
       case 'candidate':
         // A bad candidate is skipped: another may do.
@@ -160,8 +185,13 @@ class Peer {
   end (reason) {
     if (this.#ended) return
     this.#ended = true
+    this.#trace.end(reason)
     const connection = this.#connection
     if (connection !== undefined) {
+      // A closed connection has no statistics: they are asked for before, and come after.
+      if (!this.#ready) this.#trace.look(connection)
+      connection.oniceconnectionstatechange = null
+      connection.onicecandidateerror = null
       connection.onconnectionstatechange = null
       connection.onicecandidate = null
       connection.ondatachannel = null
@@ -183,16 +213,26 @@ class Peer {
       .catch(error => this.end(describe(error)))
   }
 
+  /** Brings the trace up to date. */
+  async look () {
+    if (this.#connection !== undefined) await this.#trace.look(this.#connection)
+  }
+
   async #addCandidate (text) {
-    await this.#connection.addIceCandidate(JSON.parse(text))
+    const candidate = JSON.parse(text)
+    this.#trace.candidate('remote', String(candidate?.candidate))
+    await this.#connection.addIceCandidate(candidate)
   }
 
   #watch () {
     const connection = this.#connection
     connection.onicecandidate = ({ candidate }) => {
       if (candidate === null || candidate.candidate === '' || connection.connectionState === 'connected') return
+      this.#trace.candidate('local', candidate.candidate)
       this.#post({ event: 'candidate', text: JSON.stringify(candidate.toJSON()) })
     }
+    connection.onicecandidateerror = ({ url, errorCode, errorText }) => this.#trace.problem(`${url}: ${errorCode} ${errorText}`)
+    connection.oniceconnectionstatechange = () => this.#trace.state(connection.iceConnectionState)
     connection.ondatachannel = ({ channel }) => {
       // The initiator closes it.
       if (channel.label === INIT) return
@@ -238,6 +278,7 @@ class Peer {
   #becomeReady () {
     if (this.#ready || this.#ended) return
     this.#ready = true
+    this.#trace.step('ready')
     this.#post({ event: 'ready' })
   }
 
@@ -267,22 +308,6 @@ class Peer {
       // A connection that has just closed has no statistics.
     }
     this.#post(report)
-  }
-}
-
-/** What is worth knowing of RTCStatsReport: the pair of candidates in use. */
-function summarise (statistics) {
-  const all = [...statistics.values()]
-  const selected = all.find(({ type, selectedCandidatePairId }) => type === 'transport' && selectedCandidatePairId)
-  const pair = statistics.get(selected?.selectedCandidatePairId) ??
-    all.find(({ type, selected, nominated, state }) => type === 'candidate-pair' && (selected || (nominated && state === 'succeeded')))
-  if (pair === undefined) return {}
-  return {
-    roundTrip: pair.currentRoundTripTime,
-    sent: pair.bytesSent,
-    received: pair.bytesReceived,
-    localCandidate: statistics.get(pair.localCandidateId)?.candidateType,
-    remoteCandidate: statistics.get(pair.remoteCandidateId)?.candidateType
   }
 }
 

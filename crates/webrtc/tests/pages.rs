@@ -41,6 +41,26 @@ async fn either_side_opens_streams_and_hears_its_echo() {
 }
 
 #[wasm_bindgen_test]
+async fn the_page_remembers_how_a_connection_came_about() {
+    let (left, right) = connected(Config::default()).await;
+    for (page, other, role) in [(&left, &right, "dialler"), (&right, &left, "listener")] {
+        let traces = page.traces(other.peer).await;
+        assert!(traces.contains(&format!(r#""role":"{role}""#)), "{traces}");
+        for step in ["described", "answered", "checking", "connected", "ready"] {
+            assert!(traces.contains(&format!(r#""{step}":"#)), "no {step}: {traces}");
+        }
+        assert!(traces.contains(r#""selected":{"#) && traces.contains(r#""pairs":{""#), "{traces}");
+        // Kinds of addresses, never addresses.
+        assert!(!traces.contains("127.0.0.1") && !traces.contains(".local"), "{traces}");
+        assert_eq!(page.traces(page.peer).await, "[]", "nothing of a peer that was never tried");
+    }
+    left.close(right.peer).await;
+    until(Duration::from_secs(2), || right.direct(left.peer) == 0).await;
+    let traces = right.traces(left.peer).await;
+    assert!(traces.contains(r#""ended":{"after":"#), "{traces}");
+}
+
+#[wasm_bindgen_test]
 async fn twenty_megabytes_arrive_whole() {
     const SIZE: usize = 20_000_000;
     let (left, mut right) = connected(Config::default()).await;

@@ -39,7 +39,9 @@ new MutationObserver(settle).observe(byId('shared'), { childList: true })
 const hasLink = (url: string) => /#(?!work$)./s.test(url)
 
 function openLink(loaded: Package): void {
-  if (hasLink(location.href)) inbox.open(loaded, location.href)
+  if (!hasLink(location.href)) return
+  const link = inbox.open(loaded, location.href)
+  if (link?.from !== undefined) statusBar.wants(link.from)
 }
 
 function refuse(sentence: string): void {

@@ -14,7 +14,7 @@ const PUBLIC = ['create-node', 'errors', 'link', 'types']
 
 /** What an example may use without saying where it comes from. */
 const GIVEN = `
-import { createLink, createNode, parseLink, ShoalError } from '${root}ts/index.ts'
+import { createLink, createNode, describeDiagnosis, parseLink, ShoalError } from '${root}ts/index.ts'
 import type * as types from '${root}ts/index.ts'
 declare const node: types.ShoalNode
 declare const cid: string

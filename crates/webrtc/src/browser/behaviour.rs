@@ -15,6 +15,7 @@ use libp2p_swarm::{
     dial_opts::{DialOpts, PeerCondition},
 };
 use send_wrapper::SendWrapper;
+use wasm_bindgen::JsValue;
 
 use super::{
     error::Error,
@@ -64,6 +65,13 @@ impl Behaviour {
     pub fn statistics(&self, peer: &PeerId) -> impl Future<Output = Option<Statistics>> + Send + 'static {
         let receiver = self.shim.statistics(peer);
         async move { receiver.await.ok() }
+    }
+
+    /// What became of the last attempts at a direct connection to `peer`, the oldest first: an array of `Attempt`s, see `js/traces.d.ts`.
+    /// It is JavaScript's own value, as it is for people and for programs in the page. Empty if the page does not answer.
+    pub fn traces(&self, peer: &PeerId) -> impl Future<Output = JsValue> + 'static {
+        let receiver = self.shim.traces(peer);
+        async move { receiver.await.unwrap_or_else(|_| js_sys::Array::new().into()) }
     }
 
     fn request(&mut self, request: SignalingRequest) {

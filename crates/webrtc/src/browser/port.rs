@@ -53,6 +53,8 @@ extern "C" {
     pub(super) fn channel(this: &Report) -> Option<RtcDataChannel>;
     #[wasm_bindgen(method, getter)]
     fn request(this: &Report) -> u32;
+    #[wasm_bindgen(method, getter)]
+    fn attempts(this: &Report) -> JsValue;
     #[wasm_bindgen(method, getter, js_name = roundTrip)]
     fn round_trip(this: &Report) -> Option<f64>;
     #[wasm_bindgen(method, getter)]
@@ -117,6 +119,7 @@ struct Inner {
     next_id: Cell<u32>,
     peers: RefCell<BTreeMap<u32, Weak<PeerState>>>,
     statistics: RefCell<BTreeMap<u32, oneshot::Sender<Statistics>>>,
+    traces: RefCell<BTreeMap<u32, oneshot::Sender<JsValue>>>,
     path_changes: RefCell<(VecDeque<PathChange>, Option<Waker>)>,
     _on_message: Closure<dyn Fn(Delivery)>,
 }
@@ -138,6 +141,7 @@ impl Shim {
                 next_id: Cell::new(1),
                 peers: RefCell::default(),
                 statistics: RefCell::default(),
+                traces: RefCell::default(),
                 path_changes: RefCell::default(),
                 _on_message: on_message,
             }
@@ -168,12 +172,13 @@ impl Shim {
         if open >= self.0.config.max_connections {
             return Err(Error::TooManyConnections(open));
         }
-        let id = self.next_id();
+        let (id, peer_id) = (self.next_id(), peer);
         let state = PeerState::new(id, peer, text.is_some(), self.clone(), &self.0.config);
         self.0.peers.borrow_mut().insert(id, Rc::downgrade(&state));
         let peer = Peer::new(state);
         let command = self.command(op, id, text);
         set(&command, "configuration", &self.0.configuration);
+        set(&command, "peer", &peer_id.to_string().into());
         self.post(&command)?;
         Ok(peer)
     }
@@ -206,6 +211,20 @@ impl Shim {
         receiver
     }
 
+    /// What became of the last attempts at a direct connection to `peer`.
+    pub(super) fn traces(&self, peer: &PeerId) -> oneshot::Receiver<JsValue> {
+        let (sender, receiver) = oneshot::channel();
+        let request = self.next_id();
+        let mut waiting = self.0.traces.borrow_mut();
+        waiting.retain(|_, sender| !sender.is_canceled());
+        waiting.insert(request, sender);
+        let command = self.command("trace", 0, None);
+        set(&command, "peer", &peer.to_string().into());
+        set(&command, "request", &request.into());
+        let _ = self.post(&command);
+        receiver
+    }
+
     /// The next interruption or recovery of an established connection.
     pub(super) fn poll_path_change(&self, cx: &mut Context<'_>) -> Poll<PathChange> {
         let mut changes = self.0.path_changes.borrow_mut();
@@ -233,6 +252,13 @@ impl Shim {
             let waiting = self.0.statistics.borrow_mut().remove(&report.request());
             if let Some(sender) = waiting {
                 let _ = sender.send(Statistics::of(report));
+            }
+            return;
+        }
+        if event == "trace" {
+            let waiting = self.0.traces.borrow_mut().remove(&report.request());
+            if let Some(sender) = waiting {
+                let _ = sender.send(report.attempts());
             }
             return;
         }

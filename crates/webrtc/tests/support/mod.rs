@@ -23,7 +23,7 @@ extern "C" {
     pub(crate) type PeerConnections;
 
     #[wasm_bindgen(constructor)]
-    fn new(port: &JsValue) -> PeerConnections;
+    fn new(port: &JsValue, traces: Traces) -> PeerConnections;
 
     #[wasm_bindgen(method, getter)]
     pub(crate) fn size(this: &PeerConnections) -> u32;
@@ -33,6 +33,15 @@ extern "C" {
 
     #[wasm_bindgen(js_name = localPorts)]
     fn local_ports() -> Array;
+}
+
+// Named here, so that wasm-bindgen serves the file that the one above imports.
+#[wasm_bindgen(module = "/js/traces.js")]
+extern "C" {
+    type Traces;
+
+    #[wasm_bindgen(constructor)]
+    fn new() -> Traces;
 }
 
 #[derive(NetworkBehaviour)]
@@ -61,6 +70,7 @@ enum Command {
     Open(PeerId, oneshot::Sender<Result<Stream, String>>),
     Close(PeerId),
     Statistics(PeerId, oneshot::Sender<Option<shoal_webrtc::Statistics>>),
+    Traces(PeerId, oneshot::Sender<JsValue>),
 }
 
 impl Page {
@@ -69,7 +79,7 @@ impl Page {
         let keypair = Keypair::ed25519_from_bytes(seed).unwrap();
         let peer = keypair.public().to_peer_id();
         let ports = local_ports();
-        let shim = PeerConnections::new(&ports.get(0));
+        let shim = PeerConnections::new(&ports.get(0), Traces::new());
         let (webrtc, webrtc_behaviour) = shoal_webrtc::new(peer, ports.get(1).unchecked_into::<shoal_webrtc::Port>(), config);
         let memory = MemoryTransport::new()
             .upgrade(Version::V1Lazy)
@@ -123,6 +133,13 @@ impl Page {
         let (reply, result) = oneshot::channel();
         self.send(Command::Statistics(peer, reply)).await;
         result.await.unwrap()
+    }
+
+    /// What the page remembers of its attempts to reach `peer`, as JSON.
+    pub(crate) async fn traces(&self, peer: PeerId) -> String {
+        let (reply, result) = oneshot::channel();
+        self.send(Command::Traces(peer, reply)).await;
+        js_sys::JSON::stringify(&result.await.unwrap()).unwrap().into()
     }
 
     /// How many direct connections to `peer` are open.
@@ -189,6 +206,12 @@ async fn drive(
                     let _ = opener.try_send(streams::Open { peer, reply });
                 }
                 Some(Command::Close(peer)) => { let _ = swarm.disconnect_peer_id(peer); }
+                Some(Command::Traces(peer, reply)) => {
+                    let traces = swarm.behaviour().webrtc.traces(&peer);
+                    wasm_bindgen_futures::spawn_local(traces.map(|traces| {
+                        let _ = reply.send(traces);
+                    }));
+                }
                 Some(Command::Statistics(peer, reply)) => {
                     let statistics = swarm.behaviour().webrtc.statistics(&peer);
                     wasm_bindgen_futures::spawn_local(statistics.map(|statistics| {

@@ -3,8 +3,9 @@
 import type { ConnectionInfo, NodeStatus, ShoalNode } from 'shoal'
 import { announce } from '../view/announce.ts'
 import { size } from '../view/numbers.ts'
-import { byId, element, svg, write } from '../view/part.ts'
-import { face, shortPeer } from '../view/peer.ts'
+import { byId, element, write } from '../view/part.ts'
+import { face } from '../view/peer.ts'
+import { ConnectionRow } from './connection-row.ts'
 
 /** Milliseconds between two looks at the connections while their list is open, and while it is closed. */
 const lookOpen = 1_000
@@ -29,25 +30,6 @@ export function remarks(status: NodeStatus): string[] {
   ]
 }
 
-/** One row of the list. */
-function row(connection: ConnectionInfo): HTMLElement {
-  const path = connection.transport === 'websocket' ? 'relay' : connection.path === 'direct' ? 'direct' : 'through the relay'
-  const facts = [
-    `${size(connection.bytesReceived)} in`,
-    `${size(connection.bytesSent)} out`,
-    ...(connection.roundTripTime === undefined ? [] : [`${Math.round(connection.roundTripTime)} ms`]),
-  ]
-  return element(
-    'li',
-    { class: 'connection', 'data-path': connection.path, 'data-transport': connection.transport },
-    connection.transport === 'websocket' ? svg('svg', { viewBox: '0 0 32 40', class: 'face', 'aria-hidden': 'true' }, svg('use', { href: '#buoy' })) : face(connection.peer),
-    element('span', { class: 'connection-peer', title: connection.peer }, shortPeer(connection.peer)),
-    element('span', { class: 'connection-path' }, path),
-    element('span', { class: 'connection-transport' }, connection.transport),
-    element('span', { class: 'connection-facts' }, facts.join(' · ')),
-  )
-}
-
 /** Keeps the foot of the page true. */
 export class StatusBar {
   private node: ShoalNode | undefined
@@ -56,6 +38,8 @@ export class StatusBar {
   private timer: ReturnType<typeof setTimeout> | undefined
   private status: NodeStatus | undefined
   private peers = 0
+  private readonly rows = new Map<string, ConnectionRow>()
+  private readonly wanted = new Set<string>()
   private said = ''
   private mentioned: string | undefined
   private forgetting: ReturnType<typeof setTimeout> | undefined
@@ -91,6 +75,12 @@ export class StatusBar {
     void this.look()
   }
 
+  /** Lists a peer also while there is no connection to it: something is to come from it. */
+  wants(peer: string): void {
+    this.wanted.add(peer)
+    void this.look()
+  }
+
   /** Shows a status. */
   show(status: NodeStatus): void {
     if (this.status !== undefined && this.status.reachable !== status.reachable) announce(standing(status))
@@ -106,10 +96,37 @@ export class StatusBar {
     this.peers = new Set(connections.filter((one) => one.transport !== 'websocket').map((one) => one.peer)).size
     this.numbers()
     if (this.list.hidden) return
-    const rows = [...connections].sort((a, b) => b.bytesReceived + b.bytesSent - a.bytesReceived - a.bytesSent).map(row)
-    this.list.replaceChildren(
-      rows.length > 0 ? element('ul', {}, ...rows) : element('p', { class: 'hint' }, 'No connection yet.'),
-    )
+    const sorted = [...connections].sort((a, b) => b.bytesReceived + b.bytesSent - a.bytesReceived - a.bytesSent)
+    const missing = [...this.wanted].filter((peer) => !connections.some((connection) => connection.peer === peer))
+    const entries = [...sorted.map((connection) => ({ peer: connection.peer, connection })), ...missing.map((peer) => ({ peer, connection: undefined }))]
+    const rows = entries.map(({ peer, connection }) => {
+      const key = `${peer} ${connection?.transport} ${connection?.address}`
+      const row = this.rows.get(key) ?? new ConnectionRow(peer, connection?.transport === 'websocket', () => void this.explain(row))
+      row.show(connection)
+      return [key, row] as const
+    })
+    this.rows.clear()
+    for (const [key, row] of rows) this.rows.set(key, row)
+    if (rows.length === 0) this.list.replaceChildren(element('p', { class: 'hint' }, 'No connection yet.'))
+    else this.place([...this.rows.values()].map(({ root }) => root))
+  }
+
+  /** Puts the rows in order. What stands where it should is not touched: moving an element takes its focus. */
+  private place(rows: HTMLElement[]): void {
+    const list = this.list.querySelector('ul') ?? element('ul')
+    if (list.parentElement === null) this.list.replaceChildren(list)
+    if (rows.length === list.children.length && rows.every((row, index) => list.children[index] === row)) return
+    const focused = document.activeElement
+    list.replaceChildren(...rows)
+    if (focused instanceof HTMLElement && list.contains(focused)) focused.focus()
+  }
+
+  private async explain(row: ConnectionRow): Promise<void> {
+    try {
+      if (this.node) row.explain(await this.node.diagnose(row.peer))
+    } catch {
+      // The node has stopped or restarts: what was said before stays.
+    }
   }
 
   private remember(sentence: string | undefined): void {
@@ -147,6 +164,7 @@ export class StatusBar {
     try {
       this.showConnections(await this.node.connections())
       this.show(await this.node.status())
+      await Promise.all([...this.rows.values()].filter(({ isOpen }) => isOpen).map((row) => this.explain(row)))
     } catch {
       // The node has stopped or restarts; its events say which.
     }

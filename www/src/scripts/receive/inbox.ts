@@ -1,6 +1,6 @@
 /** The links that were opened in this tab: one card for each content, the newest first. */
 
-import type { ShoalNode } from 'shoal'
+import type { ShareLink, ShoalNode } from 'shoal'
 import { explain } from '../node/problems.ts'
 import type { Package } from '../node/start.ts'
 import { clone, element, part, write } from '../view/part.ts'
@@ -26,14 +26,14 @@ export class Inbox {
     this.activity = activity
   }
 
-  /** Opens the link in the page's URL, if there is one. */
-  open(shoal: Package, url: string): void {
+  /** Opens the link in the page's URL, and tells what it says if it can be read. */
+  open(shoal: Package, url: string): ShareLink | undefined {
     let link
     try {
       link = shoal.parseLink(url)
     } catch (error) {
       this.malformed(error)
-      return
+      return undefined
     }
     const { cid } = link
     this.place.querySelector('.malformed')?.remove()
@@ -43,6 +43,7 @@ export class Inbox {
     if (known) announce('This is already on this page')
     if (!known || !known.lively) void reception.run()
     reception.card.root.scrollIntoView({ block: 'nearest' })
+    return link
   }
 
   private add(wanted: Wanted): Reception {
