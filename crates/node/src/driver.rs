@@ -13,21 +13,21 @@ use libp2p::{
         dial_opts::{DialOpts, PeerCondition},
     },
 };
-use shoal_protocol::session::Session;
 use web_time::Instant;
 
 use crate::{
     behaviour::{Behaviour, BehaviourEvent, SESSION, streams},
     bootstrap,
-    content::serve::serve,
     event::{ConnectionInfo, Event},
-    peers::{Connection, Dial, Path, Transport},
+    peers::{Carrying, Connection, Dial, Path, Transport},
     perf::{PERF, Perf},
     platform,
     relays::{Order, Relays},
-    session::PeerSession,
+    session::carry,
     shared::{Command, Shared},
 };
+
+mod sessions;
 
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -37,6 +37,10 @@ const RELAYED_GRACE: Duration = Duration::from_secs(10);
 const RELAY_PATIENCE: Duration = Duration::from_secs(6);
 /// Dials that may wait for a relay.
 const MAX_UNSENT: usize = 256;
+/// Streams for sessions on one connection: one, and its successors while it ends. A peer that opens more loses them.
+const MAX_STREAMS: usize = 4;
+/// How long after a stream broke, though its connection did not, another is opened on it.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Longest agent string shown, in characters; identify allows 4 KiB of anything.
 const MAX_AGENT: usize = 64;
 
@@ -88,9 +92,7 @@ impl Driver {
             }
         }
         for (_, peer) in self.shared.peers.borrow().iter() {
-            for session in peer.connections.iter().filter_map(|connection| connection.session.as_ref()) {
-                session.close("the node was stopped");
-            }
+            peer.sessions().for_each(|session| session.close("the node was stopped"));
         }
         let connected: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
         for peer in connected {
@@ -116,6 +118,7 @@ impl Driver {
         for (_, peer, connection) in due {
             self.leave(peer, connection);
         }
+        self.tend_sessions(now);
         if changed {
             self.report_relays();
         }
@@ -124,10 +127,9 @@ impl Driver {
     /// Closes a relayed connection that a direct one replaced, unless something still runs on it.
     fn leave(&mut self, peer: PeerId, id: ConnectionId) {
         let busy = {
-            let mut peers = self.shared.peers.borrow_mut();
-            let direct = peers.peer(&peer).is_some_and(|known| known.direct());
-            match peers.connection(&peer, id) {
-                Some(connection) if direct => connection.session.as_ref().is_some_and(|session| session.streams() > 0),
+            let peers = self.shared.peers.borrow();
+            match peers.peer(&peer) {
+                Some(known) if known.direct() => known.sessions().any(|session| session.uses(id)),
                 _ => return,
             }
         };
@@ -263,7 +265,7 @@ impl Driver {
     fn opened(&mut self, peer: PeerId, connection: Connection) {
         self.shared.note(peer, "opened", Some((connection.path, connection.transport)), &connection.address.to_string());
         tracing::debug!(%peer, path = ?connection.path, transport = ?connection.transport, "connected");
-        let (id, path, transport, outbound) = (connection.id, connection.path, connection.transport, connection.outbound);
+        let (path, transport, outbound) = (connection.path, connection.transport, connection.outbound);
         if transport == Transport::Websocket {
             let order = self.relays.connected_to(peer, &connection.address, Instant::now());
             self.carry_out(order);
@@ -290,9 +292,7 @@ impl Driver {
         if outbound {
             self.leaving.extend(relayed.into_iter().map(|id| (Instant::now() + RELAYED_GRACE, peer, id)));
         }
-        if outbound && transport != Transport::Websocket {
-            self.swarm.behaviour_mut().streams.open(peer, id, SESSION);
-        }
+        self.carry_sessions(peer, Instant::now());
     }
 
     fn closed(&mut self, peer: PeerId, id: ConnectionId, reason: &str) {
@@ -303,9 +303,6 @@ impl Driver {
         peers.tidy(&peer);
         drop(peers);
         self.shared.note(peer, "closed", Some((connection.path, connection.transport)), reason);
-        if let Some(session) = &connection.session {
-            session.close(reason);
-        }
         self.shared.emit(Event::ConnectionClosed {
             peer: peer.to_string(),
             path: connection.path,
@@ -351,35 +348,40 @@ impl Driver {
                 }
             }
             streams::Event::Opened { peer, connection, inbound, mut stream, .. } => {
-                // A session alone keeps no relayed connection open; requests on it do, by the driver's own grace.
                 let mut peers = self.shared.peers.borrow_mut();
                 let Some(known) = peers.connection(&peer, connection) else { return };
-                if known.session.as_ref().is_some_and(|session| !session.is_closed()) {
-                    // One session a connection: a peer that opens a second one replaces nothing.
+                if known.streams >= MAX_STREAMS {
                     return;
                 }
-                let path = known.path;
-                if path == Path::Relayed {
+                known.streams += 1;
+                if known.path == Path::Relayed {
+                    // A session alone keeps no relayed connection open; what runs on it does, by `hold`.
                     stream.ignore_for_keep_alive();
                 }
-                let shared = self.shared.clone();
-                let session =
-                    PeerSession::start(Session::new(PeerSession::side(!inbound), Default::default()), stream, move |reason, violated| {
-                        if violated {
-                            shared.drop_peer(peer, &reason);
-                        }
-                        let _ = shared.peers.borrow_mut().change(peer);
-                    });
-                known.session = Some(session.clone());
+                let Some(route) = peers.peer(&peer).and_then(|known| known.route(connection)) else { return };
                 peers.change(peer).stranger = false;
                 drop(peers);
-                serve(self.shared.clone(), peer, path, session);
+                let shared = self.shared.clone();
+                platform::spawn(async move {
+                    carry(shared.clone(), peer, route, stream, inbound).await;
+                    if let Some(known) = shared.peers.borrow_mut().connection(&peer, connection) {
+                        known.streams -= 1;
+                        if !inbound {
+                            known.carrying = Carrying::Broke(Instant::now() + AGAIN);
+                        }
+                    }
+                });
             }
-            streams::Event::Failed { peer, unsupported, .. } => {
+            streams::Event::Failed { peer, connection, protocol, unsupported } if protocol == SESSION => {
+                let mut peers = self.shared.peers.borrow_mut();
+                if let Some(known) = peers.connection(&peer, connection) {
+                    known.carrying = Carrying::Broke(Instant::now() + AGAIN);
+                }
                 if unsupported {
-                    self.shared.peers.borrow_mut().change(peer).stranger = true;
+                    peers.change(peer).stranger = true;
                 }
             }
+            streams::Event::Failed { .. } => {}
         }
     }
 }

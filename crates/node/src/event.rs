@@ -91,7 +91,7 @@ pub struct ConnectionInfo {
 impl ConnectionInfo {
     /// Describes one connection of a peer.
     pub fn new(id: &PeerId, peer: &Peer, connection: &Connection) -> Self {
-        let (bytes_received, bytes_sent) = connection.session.as_ref().map_or((0, 0), |session| session.traffic());
+        let (bytes_received, bytes_sent) = connection.traffic.get();
         Self {
             peer: id.to_string(),
             path: connection.path,

@@ -1,11 +1,19 @@
 //! Who is connected, by which paths, and what is being tried: the table that the driver writes and everybody reads.
 
-use std::collections::BTreeMap;
+use std::{cell::Cell, collections::BTreeMap, rc::Rc};
 
 use libp2p::{Multiaddr, PeerId, core::ConnectedPoint, multiaddr::Protocol, swarm::ConnectionId};
 use serde::Serialize;
+use shoal_protocol::pipe::Key;
+use web_time::Instant;
 
-use crate::{notify::Notify, session::PeerSession};
+use crate::{
+    notify::Notify,
+    session::{PeerSession, Route},
+};
+
+/// Sessions with one peer that live at once: one, and what is left of those before it. More are ended.
+const MAX_SESSIONS: usize = 4;
 
 /// By which path bytes go to a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -46,8 +54,14 @@ pub struct Connection {
     pub opened_at: f64,
     /// Last measured, in milliseconds.
     pub round_trip: Option<f64>,
-    /// Our streams over it, once both sides agreed.
-    pub session: Option<PeerSession>,
+    /// Bytes of our sessions that came and went over it.
+    pub traffic: Rc<Cell<(u64, u64)>>,
+    /// Whether it carries a session.
+    pub carrying: Carrying,
+    /// Streams for sessions on it.
+    pub streams: usize,
+    /// Whether it is kept open for what runs on it.
+    pub held: bool,
 }
 
 impl Connection {
@@ -66,8 +80,49 @@ impl Connection {
         } else {
             (Path::Direct, Transport::Websocket)
         };
-        Self { id, path, transport, outbound, address, opened_at, round_trip: None, session: None }
+        Self {
+            id,
+            path,
+            transport,
+            outbound,
+            address,
+            opened_at,
+            round_trip: None,
+            traffic: Rc::default(),
+            carrying: Carrying::No,
+            streams: 0,
+            held: false,
+        }
     }
+}
+
+/// Whether a connection carries a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carrying {
+    /// It does not.
+    No,
+    /// It does, or a stream for it is being opened.
+    Yes,
+    /// The stream broke though the connection did not: not again before then.
+    Broke(Instant),
+}
+
+/// How a session began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Begun {
+    /// By our OPEN, not the peer's.
+    pub ours: bool,
+    /// Of two that begin at once from both sides, ours is the one that is kept.
+    pub kept_when_crossing: bool,
+}
+
+/// A session with a peer.
+#[derive(Debug)]
+struct Known {
+    session: PeerSession,
+    ours: bool,
+    /// Another has taken its place: it gets no new streams, and ends with its last one.
+    older: bool,
 }
 
 /// How an attempt to reach a peer stands.
@@ -93,14 +148,81 @@ pub struct Peer {
     pub dial: Dial,
     /// Whether it turned out not to speak our sessions.
     pub stranger: bool,
+    /// Further relays by which it may be reached.
+    pub via: Vec<Multiaddr>,
+    /// When it was last dialled to bring a path back.
+    pub tried: Option<Instant>,
+    sessions: Vec<Known>,
 }
 
 impl Peer {
-    /// The best session: direct before relayed, newest first.
+    /// The session, where there is a path to the peer now, and of which kind that is.
     pub fn session(&self) -> Option<(&PeerSession, Path)> {
-        let live = |connection: &&Connection| connection.session.as_ref().is_some_and(|session| !session.is_closed());
-        let best = self.connections.iter().filter(live).max_by_key(|connection| connection.path)?;
-        best.session.as_ref().map(|session| (session, best.path))
+        let session = self.current()?;
+        session.path().map(|path| (session, path))
+    }
+
+    /// The session, path or not.
+    pub fn current(&self) -> Option<&PeerSession> {
+        self.sessions.iter().rev().find(|known| !known.older && !known.session.is_closed()).map(|known| &known.session)
+    }
+
+    /// The session that the peer knows by this key.
+    pub fn session_of(&self, key: Key) -> Option<&PeerSession> {
+        self.sessions().find(|session| session.has_key(key))
+    }
+
+    /// All sessions that have not ended.
+    pub fn sessions(&self) -> impl Iterator<Item = &PeerSession> {
+        self.sessions.iter().map(|known| &known.session).filter(|session| !session.is_closed())
+    }
+
+    /// A new session takes the place of the others; where two begin at once, only if it is the one that both sides keep.
+    pub fn begin(&mut self, session: PeerSession, Begun { ours, kept_when_crossing }: Begun) {
+        let crosses = |known: &Known| !ours && known.ours && !known.session.is_begun() && !known.session.is_closed();
+        let older = kept_when_crossing && self.sessions.iter().any(crosses);
+        if !older {
+            self.sessions.iter_mut().for_each(|known| known.older = true);
+        }
+        self.sessions.push(Known { session, ours, older });
+        if self.sessions.len() > MAX_SESSIONS {
+            self.sessions.remove(0).session.close("there are newer ones");
+        }
+    }
+
+    /// Ends sessions that another has replaced and that carry nothing any more, and forgets those that ended.
+    pub fn tidy_sessions(&mut self) {
+        for known in &self.sessions {
+            if known.older && (known.session.streams() == 0 || known.session.path().is_none()) {
+                known.session.close("a newer one took its place");
+            }
+        }
+        self.sessions.retain(|known| !known.session.is_closed());
+    }
+
+    /// Connections on which a stream is to be opened for the session, or to begin one: those that we dialled and that carry none.
+    pub fn uncarried(&self, now: Instant) -> Vec<ConnectionId> {
+        let opening = self.connections.iter().any(|connection| connection.outbound && connection.carrying == Carrying::Yes);
+        let ready = self.current().map_or(!opening, PeerSession::is_begun);
+        let free = |connection: &&Connection| {
+            let waits = matches!(connection.carrying, Carrying::Broke(until) if now < until);
+            connection.outbound && connection.transport != Transport::Websocket && connection.carrying != Carrying::Yes && !waits
+        };
+        let all = self.connections.iter().filter(free).map(|connection| connection.id);
+        match (self.stranger || !ready, self.current()) {
+            (true, _) => Vec::new(),
+            (false, Some(_)) => all.collect(),
+            // The best one begins; the others attach.
+            (false, None) => {
+                self.connections.iter().filter(free).max_by_key(|connection| connection.path).map(|best| best.id).into_iter().collect()
+            }
+        }
+    }
+
+    /// The way over one connection, for a session.
+    pub fn route(&self, id: ConnectionId) -> Option<Route> {
+        let connection = self.connections.iter().find(|connection| connection.id == id)?;
+        Some(Route { connection: id, path: connection.path, traffic: connection.traffic.clone() })
     }
 
     /// Whether a direct WebRTC connection stands.
@@ -123,6 +245,11 @@ impl Peers {
         self.peers.get(peer)
     }
 
+    /// Writes one that is known, in ways that nobody waits for.
+    pub fn known(&mut self, peer: &PeerId) -> Option<&mut Peer> {
+        self.peers.get_mut(peer)
+    }
+
     /// Writes one, and tells the waiters.
     pub fn change(&mut self, peer: PeerId) -> &mut Peer {
         self.changed.notify();
@@ -131,12 +258,12 @@ impl Peers {
 
     /// Forgets a peer without connections and without an attempt under way.
     pub fn tidy(&mut self, peer: &PeerId) {
-        if self.peers.get(peer).is_some_and(|known| known.connections.is_empty() && known.dial == Dial::Idle) {
+        if self.peers.get(peer).is_some_and(|known| known.connections.is_empty() && known.sessions.is_empty() && known.dial == Dial::Idle) {
             self.peers.remove(peer);
         }
         // Failed attempts are kept for whoever waits for them, but not for ever.
         if self.peers.len() > 1_024 {
-            self.peers.retain(|_, known| !known.connections.is_empty() || known.dial == Dial::Running);
+            self.peers.retain(|_, known| !known.connections.is_empty() || !known.sessions.is_empty() || known.dial == Dial::Running);
         }
     }
 

@@ -5,6 +5,7 @@ use std::{cell::RefCell, fmt, rc::Rc};
 use futures::channel::{mpsc, oneshot};
 use libp2p::{Multiaddr, PeerId};
 use wasm_bindgen::JsValue;
+use web_time::Instant;
 
 use crate::{
     config::Config,
@@ -123,7 +124,15 @@ impl Shared {
         if needless {
             return Ok(());
         }
-        self.peers.borrow_mut().change(peer).dial = Dial::Running;
+        {
+            let mut peers = self.peers.borrow_mut();
+            let known = peers.change(peer);
+            known.dial = Dial::Running;
+            known.tried = Some(Instant::now());
+            if !via.is_empty() {
+                known.via.clone_from(&via);
+            }
+        }
         if self.command(Command::Dial(peer, via)) { Ok(()) } else { Err(Error::Stopped) }
     }
 

@@ -56,7 +56,7 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Behaviour {
     protocols: Vec<StreamProtocol>,
-    orders: VecDeque<ToSwarm<Event, StreamProtocol>>,
+    orders: VecDeque<ToSwarm<Event, Order>>,
 }
 
 impl Behaviour {
@@ -67,11 +67,20 @@ impl Behaviour {
 
     /// Opens a stream on one connection; [`Event`] tells how it went.
     pub fn open(&mut self, peer: PeerId, connection: ConnectionId, protocol: StreamProtocol) {
-        self.orders.push_back(ToSwarm::NotifyHandler { peer_id: peer, handler: NotifyHandler::One(connection), event: protocol });
+        self.orders.push_back(ToSwarm::NotifyHandler {
+            peer_id: peer,
+            handler: NotifyHandler::One(connection),
+            event: Order::Open(protocol),
+        });
+    }
+
+    /// Keeps a connection open although none of its streams does, or no longer.
+    pub fn hold(&mut self, peer: PeerId, connection: ConnectionId, hold: bool) {
+        self.orders.push_back(ToSwarm::NotifyHandler { peer_id: peer, handler: NotifyHandler::One(connection), event: Order::Hold(hold) });
     }
 
     fn handler(&self) -> Handler {
-        Handler { protocols: self.protocols.clone(), wanted: VecDeque::new(), happened: VecDeque::new() }
+        Handler { protocols: self.protocols.clone(), wanted: VecDeque::new(), happened: VecDeque::new(), hold: false }
     }
 }
 
@@ -115,6 +124,15 @@ impl NetworkBehaviour for Behaviour {
     }
 }
 
+/// What one connection's handler is told.
+#[derive(Debug)]
+pub enum Order {
+    /// Open a stream.
+    Open(StreamProtocol),
+    /// Whether to keep the connection open.
+    Hold(bool),
+}
+
 /// What one connection's handler reports.
 #[derive(Debug)]
 pub enum FromHandler {
@@ -130,10 +148,11 @@ pub struct Handler {
     protocols: Vec<StreamProtocol>,
     wanted: VecDeque<StreamProtocol>,
     happened: VecDeque<FromHandler>,
+    hold: bool,
 }
 
 impl ConnectionHandler for Handler {
-    type FromBehaviour = StreamProtocol;
+    type FromBehaviour = Order;
     type ToBehaviour = FromHandler;
     type InboundProtocol = Accept;
     type OutboundProtocol = Accept;
@@ -155,8 +174,15 @@ impl ConnectionHandler for Handler {
         Poll::Pending
     }
 
-    fn on_behaviour_event(&mut self, protocol: StreamProtocol) {
-        self.wanted.push_back(protocol);
+    fn connection_keep_alive(&self) -> bool {
+        self.hold
+    }
+
+    fn on_behaviour_event(&mut self, order: Order) {
+        match order {
+            Order::Open(protocol) => self.wanted.push_back(protocol),
+            Order::Hold(hold) => self.hold = hold,
+        }
     }
 
     fn on_connection_event(&mut self, event: ConnectionEvent<'_, Accept, Accept, (), StreamProtocol>) {

@@ -75,8 +75,6 @@ enum Outcome {
     Done,
     /// The session or its peer went away.
     Broken,
-    /// A better path to the same peer stands.
-    Better,
     /// The peer does not have it (any more).
     Missing,
     /// The peer has too much to do.
@@ -127,8 +125,8 @@ impl Fetch {
             let (peer, session, path, whole) = self.choose(&mut round, present).await?;
             let count = (!whole).then_some(SMALL);
             self.tell(&round, Phase::Fetching, present, Some((peer, path)));
-            match self.transfer(&mut download, &mut round, peer, &session, path, count).await {
-                Outcome::Done | Outcome::Better => {}
+            match self.transfer(&mut download, &mut round, peer, &session, count).await {
+                Outcome::Done => {}
                 Outcome::Broken => platform::sleep(Duration::from_millis(50)).await,
                 Outcome::Missing => {
                     round.tried.insert(peer);
@@ -238,7 +236,6 @@ impl Fetch {
         round: &mut Round,
         peer: PeerId,
         session: &PeerSession,
-        path: Path,
         count: Option<u64>,
     ) -> Outcome {
         let Ok(stream) = session.open().await else { return Outcome::Broken };
@@ -251,13 +248,14 @@ impl Fetch {
         let mut keeping: FuturesUnordered<LocalBoxFuture<'_, Result<Kept, Rejected>>> = FuturesUnordered::new();
         let mut durable = download.progress().bytes;
         let mut ended = None;
+        let mut lost = None::<Instant>;
         loop {
             if keeping.is_empty()
                 && let Some(outcome) = ended.take()
             {
                 return outcome;
             }
-            let better = self.shared.peers.borrow().changed.changed();
+            let changed = self.shared.peers.borrow().changed.changed();
             select_biased! {
                 kept = keeping.select_next_some() => match kept {
                     Ok(kept) => {
@@ -266,7 +264,7 @@ impl Fetch {
                         durable += kept.content;
                         self.stored.notify();
                         if round.throttle.due() {
-                            self.tell(round, Phase::Fetching, durable, Some((peer, path)));
+                            self.tell_path(round, durable, peer, session);
                         }
                     }
                     Err(Rejected::Mismatch) => return Outcome::Violation("it sent a block that does not match its CID".to_owned()),
@@ -281,7 +279,7 @@ impl Fetch {
                         let size = download.progress().size;
                         if size.is_some() && round.total != size {
                             round.total = size;
-                            self.tell(round, Phase::Fetching, durable, Some((peer, path)));
+                            self.tell_path(round, durable, peer, session);
                         }
                         ended = match received {
                             Ok(()) => download.outcome().map(Outcome::from),
@@ -292,13 +290,31 @@ impl Fetch {
                     Ok(None) => ended = Some(download.finish().map_or_else(|violation| Outcome::Violation(violation.to_string()), Outcome::from)),
                     Err(_) => ended = Some(Outcome::Broken),
                 },
-                () = better.fuse() => {
-                    let direct = self.shared.peers.borrow().peer(&peer).and_then(|known| known.session().map(|(_, path)| path)) == Some(Path::Direct);
-                    if path == Path::Relayed && direct && ended.is_none() {
-                        ended = Some(Outcome::Better);
+                // The session finds new paths by itself, and what was under way goes on. Meanwhile another peer may have it.
+                () = changed.fuse() => self.note_path(round, durable, peer, session, &mut lost),
+                () = patience(lost).fuse() => {
+                    lost = Some(Instant::now());
+                    if ended.is_none() && self.best(round, Instant::now()).is_some() {
+                        ended = Some(Outcome::Broken);
                     }
                 }
             }
+        }
+    }
+
+    /// Tells when the last path to the peer is gone, and when there is one again.
+    fn note_path(&self, round: &Round, durable: u64, peer: PeerId, session: &PeerSession, lost: &mut Option<Instant>) {
+        let gone = session.path().is_none();
+        if gone != lost.is_some() {
+            *lost = gone.then(Instant::now);
+            self.tell_path(round, durable, peer, session);
+        }
+    }
+
+    fn tell_path(&self, round: &Round, durable: u64, peer: PeerId, session: &PeerSession) {
+        match session.path() {
+            Some(path) => self.tell(round, Phase::Fetching, durable, Some((peer, path))),
+            None => self.tell(round, Phase::Waiting, durable, None),
         }
     }
 
@@ -356,4 +372,12 @@ pub async fn pass_local(store: &Store, download: &mut Download) -> Result<bool, 
 
 async fn read_unless(stream: &SessionStream, ended: bool) -> Result<Option<Bytes>, crate::session::Ended> {
     if ended { std::future::pending().await } else { stream.read().await }
+}
+
+/// Waits while a path is missing, until it is time to look for another peer.
+async fn patience(lost: Option<Instant>) {
+    match lost {
+        Some(since) => platform::sleep(RETRY.saturating_sub(since.elapsed())).await,
+        None => std::future::pending().await,
+    }
 }

@@ -17,15 +17,15 @@ use crate::{
 const AT_ONCE: usize = 64;
 
 /// Serves everything a peer asks over this session, until it ends.
-pub fn serve(shared: Shared, peer: PeerId, path: Path, session: PeerSession) {
+pub fn serve(shared: Shared, peer: PeerId, session: PeerSession) {
     let places = crate::gate::Gate::new(AT_ONCE);
     platform::spawn(async move {
         loop {
             let place = places.enter().await;
             let Some(stream) = session.accept().await else { return };
-            let shared = shared.clone();
+            let (shared, session) = (shared.clone(), session.clone());
             platform::spawn(async move {
-                if let Err(reason) = answer(&shared, peer, path, &stream).await {
+                if let Err(reason) = answer(&shared, peer, &session, &stream).await {
                     tracing::debug!(%peer, reason, "request not answered");
                 }
                 drop(place);
@@ -34,7 +34,7 @@ pub fn serve(shared: Shared, peer: PeerId, path: Path, session: PeerSession) {
     });
 }
 
-async fn answer(shared: &Shared, peer: PeerId, path: Path, stream: &SessionStream) -> Result<(), String> {
+async fn answer(shared: &Shared, peer: PeerId, session: &PeerSession, stream: &SessionStream) -> Result<(), String> {
     let request = match read_request(stream).await.map_err(|ended| ended.to_string())? {
         Ok(request) => request,
         Err(error @ RequestError::Malformed) => {
@@ -55,7 +55,11 @@ async fn answer(shared: &Shared, peer: PeerId, path: Path, stream: &SessionStrea
     };
     let mut upload = Upload::new(request);
     let mut sent = 0u64;
-    let report = |state, bytes| shared.emit(Event::Serving(Serving { peer: peer.to_string(), cid: root.clone(), bytes, path, state }));
+    let report = |state, bytes| {
+        // While there is no path, the next one is most likely of the poorer kind.
+        let path = session.path().unwrap_or(Path::Relayed);
+        shared.emit(Event::Serving(Serving { peer: peer.to_string(), cid: root.clone(), bytes, path, state }));
+    };
     // Only what takes a while is told as it goes: of a thousand small blocks a second, the end alone.
     let mut throttle = Throttle::started();
     loop {

@@ -275,6 +275,13 @@ impl Pipe {
         }
     }
 
+    /// Asks for a sign of life on every suspect path: what comes ends the suspicion.
+    pub fn probe_suspects(&mut self) {
+        for path in self.paths.values_mut().filter(|path| path.suspect && path.greeted) {
+            path.probe = true;
+        }
+    }
+
     /// Ends the pipe for both sides; what is unacknowledged may be lost.
     pub fn end(&mut self, code: u64) {
         self.ending.get_or_insert(code);

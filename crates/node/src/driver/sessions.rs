@@ -1,0 +1,138 @@
+//! Keeps the sessions carried: a stream on every connection, a new connection when the last one breaks or seems dead, the direct way
+//! again when only a relayed one is left.
+//!
+//! ```text
+//!   no path ───────────────► dial (direct, by way of a relay) every 2 s, for 30 s
+//!   the only path is stuck ─► dial relayed, every 2 s
+//!   relayed, in use ────────► dial direct, every 10 s
+//! ```
+
+use std::{collections::BTreeSet, time::Duration};
+
+use libp2p::{
+    Multiaddr, PeerId,
+    multiaddr::Protocol,
+    swarm::dial_opts::{DialOpts, PeerCondition},
+};
+use web_time::Instant;
+
+use super::Driver;
+use crate::{
+    behaviour::SESSION,
+    peers::{Carrying, Dial, Path},
+    session::{ALONE, Health, PeerSession},
+};
+
+/// How long after a failed attempt another is made to bring a path back.
+const RESTORE: Duration = Duration::from_secs(2);
+/// How long the peer with the greater PeerId leaves it to the other: two dials at once only cost.
+const YIELD: Duration = Duration::from_secs(2);
+/// How often the direct way is tried while a relayed connection carries what runs.
+const UPGRADE: Duration = Duration::from_secs(10);
+/// Sessions that may wait for a path: each holds at most 2 MiB of its own and what its streams have buffered. The one that has waited
+/// longest goes first.
+const MAX_ALONE: usize = 16;
+
+/// What a session needs.
+enum Need {
+    Direct,
+    Relayed,
+}
+
+impl Driver {
+    /// To be called a few times a second.
+    pub(super) fn tend_sessions(&mut self, now: Instant) {
+        let ids: Vec<PeerId> = self.shared.peers.borrow().iter().map(|(id, _)| *id).collect();
+        let mut alone: Vec<(Duration, PeerSession)> = Vec::new();
+        for peer in ids {
+            let need = self.tend(peer, now, &mut alone);
+            self.carry_sessions(peer, now);
+            self.hold_relayed(peer);
+            if let Some(need) = need {
+                self.restore(peer, &need, now);
+            }
+        }
+        alone.sort_by_key(|(waited, _)| std::cmp::Reverse(*waited));
+        let excess = alone.len().saturating_sub(MAX_ALONE);
+        for (_, session) in alone.into_iter().take(excess) {
+            session.close("too many sessions wait for a connection");
+        }
+    }
+
+    fn tend(&self, peer: PeerId, now: Instant, alone: &mut Vec<(Duration, PeerSession)>) -> Option<Need> {
+        let mut peers = self.shared.peers.borrow_mut();
+        let known = peers.known(&peer)?;
+        known.tidy_sessions();
+        let session = known.current()?.clone();
+        let since = known.tried.map_or(Duration::MAX, |tried| now.duration_since(tried));
+        let unfinished = session.streams() > 0;
+        match session.watch(now) {
+            Health::Fine => {
+                let wanted = unfinished && session.path() == Some(Path::Relayed) && !known.direct();
+                (wanted && known.dial != Dial::Running && since >= UPGRADE).then_some(Need::Direct)
+            }
+            Health::Stuck => (session.path() == Some(Path::Direct) && since >= RESTORE).then_some(Need::Relayed),
+            Health::Alone(waited) if waited >= ALONE => {
+                session.close("there was no connection for half a minute");
+                None
+            }
+            Health::Alone(waited) => {
+                alone.push((waited, session));
+                let ours = self.shared.local.to_bytes() < peer.to_bytes() || waited >= YIELD;
+                let wanted = unfinished && ours && (known.connections.is_empty() || waited >= YIELD);
+                (wanted && known.dial != Dial::Running && since >= RESTORE).then_some(Need::Direct)
+            }
+        }
+    }
+
+    /// Opens streams for the session on the connections that we dialled.
+    pub(super) fn carry_sessions(&mut self, peer: PeerId, now: Instant) {
+        let mut peers = self.shared.peers.borrow_mut();
+        let Some(known) = peers.known(&peer) else { return };
+        for id in known.uncarried(now) {
+            if let Some(connection) = known.connections.iter_mut().find(|connection| connection.id == id) {
+                connection.carrying = Carrying::Yes;
+                self.swarm.behaviour_mut().streams.open(peer, id, SESSION);
+            }
+        }
+    }
+
+    /// Keeps relayed connections open while something runs on them.
+    fn hold_relayed(&mut self, peer: PeerId) {
+        let mut peers = self.shared.peers.borrow_mut();
+        let Some(known) = peers.known(&peer) else { return };
+        let sessions: Vec<PeerSession> = known.sessions().cloned().collect();
+        for connection in known.connections.iter_mut().filter(|connection| connection.path == Path::Relayed) {
+            let hold = sessions.iter().any(|session| session.streams() > 0 && session.uses(connection.id));
+            if hold != connection.held {
+                connection.held = hold;
+                self.swarm.behaviour_mut().streams.hold(peer, connection.id, hold);
+            }
+        }
+    }
+
+    fn restore(&mut self, peer: PeerId, need: &Need, now: Instant) {
+        let via = {
+            let mut peers = self.shared.peers.borrow_mut();
+            let known = peers.change(peer);
+            known.tried = Some(now);
+            known.via.clone()
+        };
+        match need {
+            Need::Direct => self.dial(peer, via),
+            Need::Relayed => self.dial_relayed(peer, &via),
+        }
+    }
+
+    /// Dials through every relay we know, to stay with the relayed connection.
+    fn dial_relayed(&mut self, peer: PeerId, via: &[Multiaddr]) {
+        let relays: BTreeSet<Multiaddr> = self.relays.connected().chain(via).cloned().collect();
+        let addresses: Vec<Multiaddr> =
+            relays.into_iter().map(|relay| relay.with(Protocol::P2pCircuit).with(Protocol::P2p(peer))).collect();
+        self.note_dial(peer, "dialling", &addresses);
+        let options = DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::Always).build();
+        if let Err(error) = self.swarm.dial(options) {
+            tracing::debug!(%peer, %error, "no relayed connection");
+        }
+    }
+}
