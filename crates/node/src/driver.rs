@@ -190,6 +190,10 @@ impl Driver {
                 });
             }
             Command::Disconnect(peer) => {
+                // Not only its connections: a session would wait for the next one.
+                let sessions: Vec<_> =
+                    self.shared.peers.borrow().peer(&peer).into_iter().flat_map(|known| known.sessions().cloned()).collect();
+                sessions.iter().for_each(|session| session.close("the peer was dropped"));
                 let _ = self.swarm.disconnect_peer_id(peer);
             }
             Command::Hurry => {

@@ -89,6 +89,9 @@ async fn who_sends_a_wrong_block_is_dropped_and_another_goes_on() {
         }
         assert!(!requester.shared.store.has(&middle).await.unwrap(), "nothing forged is stored");
         // What the driver does with a dropped peer.
+        let sessions: Vec<_> =
+            requester.shared.peers.borrow().peer(&liar.id()).into_iter().flat_map(|known| known.sessions().cloned()).collect();
+        sessions.iter().for_each(|session| session.close("dropped"));
         requester.shared.peers.borrow_mut().change(liar.id()).connections.clear();
         join(&requester, &honest);
     };
