@@ -6,9 +6,10 @@ import { packageFiles, root } from '../crates/web/build/paths.mjs'
 
 /**
  * A directory to serve, with an `index.html` that runs one script.
- * @param {{ script?: string, entry?: string }} options `script`: a module's text. `entry`: a TypeScript file under tests/ to bundle.
+ * @param {{ script?: string, entry?: string, files?: Record<string, string> }} options `script`: a module's text. `entry`: a TypeScript file under
+ *   tests/ to bundle. `files`: further files, by name.
  */
-export async function createPages({ script, entry }) {
+export async function createPages({ script, entry, files = {} }) {
   const path = await mkdtemp(join(tmpdir(), 'shoal-pages-'))
   // The empty icon spares the consoles a complaint about a missing one.
   await writeFile(
@@ -17,6 +18,7 @@ export async function createPages({ script, entry }) {
   )
   if (entry) await bundle(join(root, 'tests', entry), join(path, 'script.js'))
   else await writeFile(join(path, 'script.js'), script)
+  for (const [name, text] of Object.entries(files)) await writeFile(join(path, name), text)
   return { path, remove: () => rm(path, { recursive: true, force: true }) }
 }
 

@@ -20,7 +20,7 @@ import { ensureRust, ensureWasmBindgen } from '../crates/web/build/toolchain.mjs
 import { ensureBrowsers } from './browsers.mjs'
 
 /** Crates whose code for the page is behind `cfg(target_arch = "wasm32")`, so that a native lint does not see it. */
-const WASM_CRATES = ['shoal-webrtc', 'shoal-node', 'shoal-web']
+const WASM_CRATES = ['shoal-webrtc', 'shoal-node', 'shoal-web', 'shoal-bench-websocket']
 /** Crates with wasm-bindgen tests. */
 const WASM_TESTED = ['shoal-webrtc', 'shoal-node']
 /** The tests of a full disk, which need one: a few dozen megabytes. */

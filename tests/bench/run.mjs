@@ -17,11 +17,13 @@ import { clock } from '../../crates/web/build/steps.mjs'
 import { ensureBrowsers, launch } from '../browsers.mjs'
 import * as contenders from './contenders.mjs'
 import { machine, processorTime } from './machine.mjs'
+import { buildWebsocket, websocket } from './websocket.mjs'
 
 const STREAM = 100_000_000
 const FILE = 64_000_000
 const BLOCKS = { count: 1_000, size: 2_000 }
 const DIALS = 20
+const SOCKET = 64_000_000
 /** A first transfer of this many bytes is not counted: code is compiled, windows grow. */
 const WARM_UP = 10_000_000
 
@@ -32,6 +34,7 @@ if (!Number.isInteger(rounds) || rounds < 1 || rounds > 50) throw new Error(`--r
 await bootstrap()
 await ensureBrowsers(['chromium'])
 await buildAll()
+await buildWebsocket()
 
 /** Everything measured, by name; each a list with one value a round. */
 const measured = {}
@@ -56,6 +59,7 @@ process.exit(goals.every(({ met }) => met) ? 0 : 1)
 async function workRound() {
   await besideRaw('shoal, 100 MB', (browsers) => contenders.shoal(browsers, 'memory'), shoalStream)
   await besideRaw('shoal, 64 MB file', (browsers) => contenders.shoal(browsers, 'indexeddb'), shoalFile)
+  await besideSocket()
   if (values.quick) return
   await besideRaw('js-libp2p, 100 MB', contenders.jsLibp2p, async (pair, timed) => {
     await pair.stream(WARM_UP)
@@ -101,6 +105,31 @@ async function besideRaw(name, open, work) {
     if (result.processor !== undefined) note(`${name} (processor time, share of raw)`, result.processor / ((before.processor + after.processor) / 2))
   } finally {
     for (const browser of browsers) await browser.close()
+  }
+}
+
+/** The WebSocket transport between two measurements of a bare WebSocket, in each direction; and how long a dial takes. */
+async function besideSocket() {
+  const browser = await launch('chromium')
+  const socket = await websocket(browser)
+  try {
+    const times = []
+    for (let dial = 0; dial < DIALS; dial += 1) times.push(await socket.dial())
+    note('websocket, dial with Noise and yamux (ms)', median(times))
+    for (const [direction, up, down] of [['up', SOCKET, 1], ['down', 0, SOCKET]]) {
+      for (const each of [socket.raw, socket.bare, socket.secured]) await each(up, down)
+      const before = await socket.raw(up, down)
+      const bare = await socket.bare(up, down)
+      const secured = await socket.secured(up, down)
+      const limit = (before + (await socket.raw(up, down))) / 2
+      note(`raw websocket, ${direction} (MB/s)`, SOCKET / 1_000 / limit)
+      note(`websocket transport, ${direction} (share of raw)`, limit / bare)
+      note(`websocket with Noise and yamux, ${direction} (MB/s)`, SOCKET / 1_000 / secured)
+      note(`websocket with Noise and yamux, ${direction} (share of raw)`, limit / secured)
+    }
+  } finally {
+    await socket.close()
+    await browser.close()
   }
 }
 
@@ -157,6 +186,9 @@ async function judge() {
     least('shoal, 2 KB blocks (blocks/s)', 1_000),
     most('shoal, longest task of the main thread (ms)', 50),
     most('shoal, relay to direct, warm (ms)', 150),
+    most('websocket, dial with Noise and yamux (ms)', 50),
+    least('websocket transport, up (share of raw)', 0.9),
+    least('websocket transport, down (share of raw)', 0.9),
     most('size, wasm and JavaScript (bytes in brotli)', 500_000),
   ]
 }

@@ -1,8 +1,11 @@
-//! The web app's files, as browsers ask for them.
+//! What browsers ask of the relay: the web app's files, and a proper end of a WebSocket.
 
 use std::fs;
 
-use crate::support::{http, program::Relay};
+use futures::StreamExt as _;
+use tokio_tungstenite::{connect_async, tungstenite::Message};
+
+use crate::support::{http, program::Relay, soon};
 
 struct Site {
     folder: tempfile::TempDir,
@@ -94,4 +97,14 @@ fn a_relay_without_an_app_says_so() {
     let answer = http::get(relay.listen, "/", &[]);
     assert_eq!(answer.status, 404);
     assert!(String::from_utf8(answer.body).unwrap().contains("web_root"));
+}
+
+/// Firefox makes a page wait 200 to 400 ms for its next WebSocket to a server that broke the last one off, so every reload would be felt.
+#[tokio::test]
+async fn a_page_that_says_goodbye_is_answered() {
+    let relay = Relay::start(&[]);
+    let (mut socket, _) = connect_async(format!("ws://{}/", relay.listen)).await.unwrap();
+    socket.close(None).await.unwrap();
+    let answer = soon("the relay's goodbye", socket.next()).await;
+    assert!(matches!(answer, Some(Ok(Message::Close(_)))), "{answer:?}");
 }

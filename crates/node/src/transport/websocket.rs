@@ -3,8 +3,9 @@
 //! The browser's `WebSocket` takes whole messages and says nothing when it has room again, so three things are decided here:
 //!
 //! * every event (open, message, error, close) wakes whoever waits, so a dead or refused server is noticed at once;
-//! * a write is handed over while fewer than [`HIGH_WATER`] bytes wait in the browser, and flushing is then done: there is no timer on the
-//!   path of a dial. Only a sender that outruns the network sleeps, [`DRAIN_CHECK`] at a time, because the browser has no event for it;
+//! * a write is handed over while little waits in the browser, and flushing is then done: there is no timer on the path of a dial. Only a
+//!   sender that outruns the network sleeps, [`DRAIN_CHECK`] at a time, because the browser has no event for it. How much is little is what
+//!   the network takes in two such sleeps: less would leave a fast link idle, more would let whatever is urgent wait behind bulk on a slow one;
 //! * what was received before a close is still read, then the close is reported.
 
 use std::{
@@ -32,9 +33,9 @@ use web_sys::{BinaryType, CloseEvent, Event, MessageEvent, WebSocket};
 
 use super::address::websocket_url;
 
-/// Bytes that may wait in the browser before writes do. Enough to keep a fast link busy between two checks (256 KiB each 4 ms is 64 MB/s,
-/// and the relay is not the path of bulk), small enough that a closing page loses little.
-const HIGH_WATER: u32 = 512 * 1024;
+/// Bytes that may wait in the browser before writes do: at first and at least, and at most. The least keeps 32 MB/s busy between two checks
+/// and costs a quarter of a second at 4 Mbit/s; the most serves a gigabyte a second, which is loopback.
+const HIGH_WATER: (u32, u32) = (128 * 1024, 4 * 1024 * 1024);
 /// How often a full socket is looked at again. Dedicated workers' timers are not throttled; 4 ms is the shortest that browsers grant.
 const DRAIN_CHECK: Duration = Duration::from_millis(4);
 /// Most bytes that may wait to be read. yamux gives a peer 16 MiB of credit on one connection; more than twice that is an attack.
@@ -143,7 +144,9 @@ impl Connection {
 struct Socket {
     socket: WebSocket,
     shared: Rc<RefCell<Shared>>,
-    draining: Option<Delay>,
+    /// While more waits than may: until when to sleep, and how much it was.
+    draining: Option<(Delay, u32)>,
+    high_water: u32,
     _handlers: Handlers,
 }
 
@@ -232,7 +235,13 @@ impl Socket {
         socket.set_onopen(Some(open.as_ref().unchecked_ref()));
         socket.set_onmessage(Some(message.as_ref().unchecked_ref()));
         socket.set_onclose(Some(close.as_ref().unchecked_ref()));
-        Self { socket, shared, draining: None, _handlers: Handlers { _open: open, _message: message, _close: close } }
+        Self {
+            socket,
+            shared,
+            draining: None,
+            high_water: HIGH_WATER.0,
+            _handlers: Handlers { _open: open, _message: message, _close: close },
+        }
     }
 
     fn poll_writable(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -240,16 +249,21 @@ impl Socket {
             if self.shared.borrow().closed || self.socket.ready_state() != WebSocket::OPEN {
                 return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
             }
-            if self.socket.buffered_amount() < HIGH_WATER {
+            let waiting = self.socket.buffered_amount();
+            if let Some((delay, before)) = &mut self.draining {
+                // Woken for another reason than the time, such as by a reader's task: not a measure of the network.
+                if delay.poll_unpin(context).is_pending() {
+                    return Poll::Pending;
+                }
+                let taken = before.saturating_sub(waiting);
+                self.high_water = taken.saturating_mul(2).clamp(HIGH_WATER.0, HIGH_WATER.1);
                 self.draining = None;
+            }
+            if waiting < self.high_water {
                 return Poll::Ready(Ok(()));
             }
             self.shared.borrow_mut().writer = Some(context.waker().clone());
-            let delay = self.draining.get_or_insert_with(|| Delay::new(DRAIN_CHECK));
-            match delay.poll_unpin(context) {
-                Poll::Ready(()) => self.draining = None,
-                Poll::Pending => return Poll::Pending,
-            }
+            self.draining = Some((Delay::new(DRAIN_CHECK), waiting));
         }
     }
 }

@@ -1,0 +1,115 @@
+//! The page's half of the WebSocket measurement: the node's own transport moves bytes between a worker and a native peer, once as it is and
+//! once with Noise and yamux on it. The other half is `relay-server/examples/websocket_peer.rs`.
+#![cfg(target_arch = "wasm32")]
+
+use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, StreamExt};
+use libp2p::{
+    Multiaddr, PeerId, StreamProtocol, Swarm, Transport as _,
+    core::{
+        Endpoint,
+        transport::{DialOpts, PortUse},
+        upgrade::Version,
+    },
+    identity::Keypair,
+    noise,
+    swarm::{self, SwarmEvent},
+    yamux,
+};
+use shoal_node::transport::websocket::Transport;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::spawn_local;
+
+/// libp2p's measurement: <https://github.com/libp2p/specs/blob/master/perf/perf.md>.
+const PERF: StreamProtocol = StreamProtocol::new("/perf/1.0.0");
+/// Bytes written or read at once.
+const CHUNK: usize = 64 * 1024;
+
+/// Milliseconds from the dial to a connection with Noise and yamux, as the node makes it.
+#[wasm_bindgen]
+pub async fn dial(address: String) -> Result<f64, JsError> {
+    let began = now();
+    let (swarm, _) = connected(&address).await?;
+    let time = now() - began;
+    drop(swarm);
+    Ok(time)
+}
+
+/// Milliseconds to send and then receive so many bytes over the bare transport, its socket being open. At least one byte must come back.
+#[wasm_bindgen]
+pub async fn bare(address: String, up: f64, down: f64) -> Result<f64, JsError> {
+    let options = DialOpts { role: Endpoint::Dialer, port_use: PortUse::Reuse };
+    let mut socket = Transport::new().dial(parse(&address)?, options)?.await?;
+    let began = now();
+    socket.write_all(&(up as u64).to_be_bytes()).await?;
+    socket.write_all(&(down as u64).to_be_bytes()).await?;
+    send(&mut socket, up as usize).await?;
+    receive(&mut socket, down as usize).await?;
+    Ok(now() - began)
+}
+
+/// The same over Noise and yamux, by `/perf/1.0.0`.
+#[wasm_bindgen]
+pub async fn secured(address: String, up: f64, down: f64) -> Result<f64, JsError> {
+    let (mut swarm, peer) = connected(&address).await?;
+    let mut control = swarm.behaviour().new_control();
+    let (stop, stopped) = futures::channel::oneshot::channel::<()>();
+    spawn_local(async move {
+        let running = async { while swarm.next().await.is_some() {} };
+        futures::future::select(Box::pin(running), stopped).await;
+    });
+    let mut stream = control.open_stream(peer, PERF).await?;
+    let began = now();
+    stream.write_all(&(down as u64).to_be_bytes()).await?;
+    send(&mut stream, up as usize).await?;
+    stream.close().await?;
+    receive(&mut stream, down as usize).await?;
+    let time = now() - began;
+    drop(stop);
+    Ok(time)
+}
+
+/// A swarm that is connected to the address, composed as the node's is for relays.
+async fn connected(address: &str) -> Result<(Swarm<libp2p_stream::Behaviour>, PeerId), JsError> {
+    let key = Keypair::generate_ed25519();
+    let transport =
+        Transport::new().upgrade(Version::V1Lazy).authenticate(noise::Config::new(&key)?).multiplex(yamux::Config::default()).boxed();
+    let mut swarm = Swarm::new(transport, libp2p_stream::Behaviour::new(), key.public().to_peer_id(), swarm::Config::with_wasm_executor());
+    swarm.dial(parse(address)?)?;
+    loop {
+        match swarm.select_next_some().await {
+            SwarmEvent::ConnectionEstablished { peer_id, .. } => return Ok((swarm, peer_id)),
+            SwarmEvent::OutgoingConnectionError { error, .. } => return Err(error.into()),
+            _ => {}
+        }
+    }
+}
+
+async fn send(stream: &mut (impl AsyncWrite + Unpin), mut left: usize) -> Result<(), JsError> {
+    let chunk = vec![7; CHUNK];
+    while left > 0 {
+        let length = left.min(CHUNK);
+        stream.write_all(&chunk[..length]).await?;
+        left -= length;
+    }
+    Ok(stream.flush().await?)
+}
+
+async fn receive(stream: &mut (impl AsyncRead + Unpin), mut left: usize) -> Result<(), JsError> {
+    let mut buffer = vec![0; CHUNK];
+    while left > 0 {
+        match stream.read(&mut buffer).await? {
+            0 => return Err(JsError::new(&format!("{left} bytes did not come"))),
+            length => left -= length.min(left),
+        }
+    }
+    Ok(())
+}
+
+fn parse(address: &str) -> Result<Multiaddr, JsError> {
+    Ok(address.parse()?)
+}
+
+/// Milliseconds, to a fraction.
+fn now() -> f64 {
+    js_sys::global().unchecked_into::<web_sys::WorkerGlobalScope>().performance().map_or(f64::NAN, |clock| clock.now())
+}
