@@ -12,10 +12,11 @@ use shoal_protocol::{
 const LIMITS: Limits = Limits {
     total: 8,
     kept_for_dialling: 2,
+    protected: 4,
     per_peer: 2,
     per_network: 4,
     dials: 3,
-    handshakes: HandshakeLimits { total: 4, per_network: 2, abortable: true },
+    handshakes: HandshakeLimits { total: 4, per_network: 2, abortable: Some(Duration::from_secs(1)) },
     idle: Duration::from_secs(30),
 };
 
@@ -185,6 +186,12 @@ fn half_open_ones_are_few_and_the_oldest_of_the_most_crowded_network_goes() {
     let mut table = table();
     table.incoming(0, network(0), at(0)).unwrap();
     table.incoming(1, network(0), at(1)).unwrap();
+    assert_eq!(
+        table.incoming(9, network(9), at(1)).and(table.incoming(2, network(0), at(0))),
+        Err(Refused::Handshakes),
+        "none is old enough"
+    );
+    table.failed_to_open(9);
     table.incoming(2, network(0), at(2)).unwrap();
     assert_eq!(orders(&mut table), [Order::Close(0, Reason::LeastUseful)]);
     table.incoming(3, network(3), at(3)).unwrap();
@@ -197,7 +204,7 @@ fn half_open_ones_are_few_and_the_oldest_of_the_most_crowded_network_goes() {
     table.opened(101, outbound(1), at(5)).unwrap();
     assert_eq!(table.half_open(), 5);
 
-    let handshakes = HandshakeLimits { abortable: false, ..LIMITS.handshakes };
+    let handshakes = HandshakeLimits { abortable: None, ..LIMITS.handshakes };
     let mut table = Connections::<u32, u32>::new(Limits { handshakes, ..LIMITS }, at(0));
     table.incoming(0, network(0), at(0)).unwrap();
     table.incoming(1, network(0), at(0)).unwrap();

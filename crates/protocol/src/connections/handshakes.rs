@@ -1,8 +1,12 @@
 //! Connections that have not shown yet who they are. They cost memory and are worth nothing, so there are few, and where they can be
 //! aborted the oldest of the most crowded network makes room for the next one: an honest peer is done in a fraction of a second, one who
-//! holds places on purpose loses them to newcomers, its own first.
+//! holds places on purpose loses them to newcomers, its own first. But not at once: if any newcomer could abort any other, a crowd would
+//! abort one another and nobody would get through.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{Network, Refused};
 use crate::time::Time;
@@ -14,8 +18,9 @@ pub struct HandshakeLimits {
     pub total: usize,
     /// At once from one network.
     pub per_network: usize,
-    /// Whether whoever runs the handshakes can abort one. If not, whoever comes when all places are taken is refused.
-    pub abortable: bool,
+    /// The age from which on one may be aborted for another: longer than an honest one takes. Nothing where whoever runs the handshakes
+    /// cannot abort any. Where none may be aborted, whoever comes when all places are taken is refused.
+    pub abortable: Option<Duration>,
 }
 
 /// What is half open. `Id` names a handshake.
@@ -52,12 +57,11 @@ impl<Id: Copy + Ord> Handshakes<Id> {
         let of_network = self.networks.get(&network).map_or(0, BTreeSet::len);
         let crowded = network.is_some() && of_network >= self.limits.per_network;
         let displaced = if crowded || self.begun.len() >= self.limits.total {
-            let from = if crowded { Some(network) } else { self.most_crowded() };
-            let oldest = from.and_then(|network| self.networks.get(&network)).and_then(BTreeSet::first).map(|(_, id)| *id);
-            if !self.limits.abortable || oldest.is_none() {
-                return Err(Refused::Handshakes);
-            }
-            oldest.inspect(|id| self.end(*id))
+            let old = |(begun, _): &(Time, Id)| self.limits.abortable.is_some_and(|age| now.since(*begun) >= age);
+            let oldest = if crowded { self.networks.get(&network).and_then(BTreeSet::first).copied() } else { self.of_most_crowded(old) };
+            let (_, oldest) = oldest.filter(old).ok_or(Refused::Handshakes)?;
+            self.end(oldest);
+            Some(oldest)
         } else {
             None
         };
@@ -77,9 +81,10 @@ impl<Id: Copy + Ord> Handshakes<Id> {
         }
     }
 
-    /// The network with the most; among equals, the one with the oldest.
-    fn most_crowded(&self) -> Option<Option<Network>> {
-        let rank = |of_network: &BTreeSet<(Time, Id)>| (of_network.len(), std::cmp::Reverse(of_network.first().copied()));
-        self.networks.iter().max_by_key(|(_, of_network)| rank(of_network)).map(|(network, _)| *network)
+    /// Of the networks whose oldest one may go, the one with the most; among equals, the one with the oldest: that one.
+    fn of_most_crowded(&self, may_go: impl Fn(&(Time, Id)) -> bool) -> Option<(Time, Id)> {
+        let oldest = |of_network: &BTreeSet<(Time, Id)>| Some((of_network.len(), *of_network.first()?));
+        let candidates = self.networks.values().filter_map(oldest).filter(|(_, oldest)| may_go(oldest));
+        candidates.max_by_key(|(size, oldest)| (*size, std::cmp::Reverse(*oldest))).map(|(_, oldest)| oldest)
     }
 }

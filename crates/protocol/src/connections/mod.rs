@@ -17,6 +17,7 @@
 mod entry;
 mod handshakes;
 mod network;
+mod order;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -25,6 +26,7 @@ use std::{
 
 pub use handshakes::{HandshakeLimits, Handshakes};
 pub use network::Network;
+pub use order::{Order, Reason, Refused};
 
 use crate::{limits, time::Time};
 use entry::Entry;
@@ -36,6 +38,8 @@ pub struct Limits {
     pub total: usize,
     /// Places among them that others cannot take by dialling us.
     pub kept_for_dialling: usize,
+    /// Peers that may be protected at once: with all of them, nothing could be pruned.
+    pub protected: usize,
     /// To one peer.
     pub per_peer: usize,
     /// From one network.
@@ -53,10 +57,11 @@ impl Default for Limits {
         Self {
             total: limits::CONNECTIONS,
             kept_for_dialling: limits::CONNECTIONS / 4,
+            protected: limits::CONNECTIONS / 2,
             per_peer: limits::CONNECTIONS_PER_PEER,
             per_network: limits::CONNECTIONS_PER_NETWORK,
             dials: limits::DIALS,
-            handshakes: HandshakeLimits { total: limits::HANDSHAKES, per_network: limits::HANDSHAKES_PER_NETWORK, abortable: false },
+            handshakes: HandshakeLimits { total: limits::HANDSHAKES, per_network: limits::HANDSHAKES_PER_NETWORK, abortable: None },
             idle: limits::CONNECTION_IDLE,
         }
     }
@@ -84,47 +89,6 @@ pub struct Opened<Peer> {
     pub inbound: bool,
 }
 
-/// Why something is not let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// [`Limits::total`].
-    #[error("as many connections are open as there may be, and all are needed")]
-    Total,
-    /// [`Limits::per_peer`].
-    #[error("this peer has as many connections as one may have, and all are in use")]
-    Peer,
-    /// [`Limits::per_network`].
-    #[error("this network has as many connections as one may have, and all are in use")]
-    Network,
-    /// [`Limits::dials`].
-    #[error("as many dials are under way as there may be")]
-    Dials,
-    /// [`Limits::handshakes`].
-    #[error("as many handshakes are under way as there may be")]
-    Handshakes,
-}
-
-/// What is to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order<Id> {
-    /// Close this connection, or abort it if it is half open.
-    Close(Id, Reason),
-}
-
-/// Why a connection is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Reason {
-    /// It was the least useful when another one needed a place.
-    #[error("another connection needed its place")]
-    LeastUseful,
-    /// Nothing used it.
-    #[error("it was not used")]
-    Idle,
-    /// The peer does not answer.
-    #[error("the peer no longer answers")]
-    Dead,
-}
-
 /// All connections of a node. `Id` names a connection, half open or open.
 #[derive(Debug)]
 pub struct Connections<Peer, Id> {
@@ -132,10 +96,12 @@ pub struct Connections<Peer, Id> {
     dials: BTreeSet<Id>,
     handshakes: Handshakes<Id>,
     open: BTreeMap<Id, Entry<Peer>>,
-    /// How many of `open` each peer has. Never 0.
-    of_peers: BTreeMap<Peer, usize>,
+    /// Those of `open` that each peer has. Never an empty list.
+    of_peers: BTreeMap<Peer, Vec<Id>>,
     /// How many of `open` come from each network. Never 0.
     of_networks: BTreeMap<Network, usize>,
+    /// How many of `open` others dialled.
+    inbound: usize,
     protected: BTreeMap<Peer, BTreeSet<&'static str>>,
     orders: VecDeque<Order<Id>>,
     ticked: Time,
@@ -153,6 +119,7 @@ impl<Peer: Copy + Ord, Id: Copy + Ord> Connections<Peer, Id> {
             open: BTreeMap::new(),
             of_peers: BTreeMap::new(),
             of_networks: BTreeMap::new(),
+            inbound: 0,
             protected: BTreeMap::new(),
             orders: VecDeque::new(),
             ticked: now,
@@ -186,9 +153,9 @@ impl<Peer: Copy + Ord, Id: Copy + Ord> Connections<Peer, Id> {
     }
 
     /// Keeps a peer's connections from being closed to make room, or for being idle, until [`release`](Self::release) with the same tag.
-    /// Tells whether there was room for it: the number of protected peers is bounded by half the connections.
+    /// Tells whether there was room for it: see [`Limits::protected`].
     pub fn protect(&mut self, peer: Peer, tag: &'static str) -> bool {
-        if !self.protected.contains_key(&peer) && self.protected.len() >= self.limits.total.div_ceil(2) {
+        if !self.protected.contains_key(&peer) && self.protected.len() >= self.limits.protected {
             return false;
         }
         self.protected.entry(peer).or_default().insert(tag);
@@ -202,7 +169,9 @@ impl<Peer: Copy + Ord, Id: Copy + Ord> Connections<Peer, Id> {
         if tags.is_empty() {
             self.protected.remove(&peer);
             // What was kept for its own sake is not idle from the first moment on.
-            self.open.values_mut().filter(|entry| entry.peer == peer).for_each(|entry| entry.used = now);
+            for id in self.of_peers.get(&peer).into_iter().flatten() {
+                self.open.entry(*id).and_modify(|entry| entry.used = now);
+            }
         }
     }
 
@@ -247,7 +216,8 @@ impl<Peer: Copy + Ord, Id: Copy + Ord> Connections<Peer, Id> {
         for displaced in displaced.into_iter().flatten() {
             self.close(displaced, Reason::LeastUseful);
         }
-        *self.of_peers.entry(peer).or_default() += 1;
+        self.of_peers.entry(peer).or_default().push(id);
+        self.inbound += usize::from(inbound);
         if let Some(network) = network {
             *self.of_networks.entry(network).or_default() += 1;
         }
@@ -258,7 +228,13 @@ impl<Peer: Copy + Ord, Id: Copy + Ord> Connections<Peer, Id> {
     /// A connection is gone.
     pub fn closed(&mut self, id: Id) {
         let Some(entry) = self.open.remove(&id) else { return };
-        decrement(&mut self.of_peers, &entry.peer);
+        self.inbound -= usize::from(entry.inbound);
+        if let Some(of_peer) = self.of_peers.get_mut(&entry.peer) {
+            of_peer.retain(|other| *other != id);
+            if of_peer.is_empty() {
+                self.of_peers.remove(&entry.peer);
+            }
+        }
         if let Some(network) = &entry.network {
             decrement(&mut self.of_networks, network);
         }
@@ -340,7 +316,7 @@ impl<Peer: Copy + Ord, Id: Copy + Ord> Connections<Peer, Id> {
         let wanted = !new.inbound || self.protected.contains_key(&new.peer);
         let settled = |entry: &Entry<Peer>| wanted || now.since(entry.used) >= limits::CONNECTION_SETTLED;
         let mut going = [None; 3];
-        if self.of_peers.get(&new.peer).copied().unwrap_or(0) >= self.limits.per_peer {
+        if self.of_peers.get(&new.peer).map_or(0, Vec::len) >= self.limits.per_peer {
             // It loses one of its own, so it need not wait until that one is settled: a page that was reloaded comes back before
             // its last connections are noticed to be dead. Protection is the peer's, not the connection's.
             going[0] = Some(self.least_useful(now, &[], |entry| entry.peer == new.peer && !entry.busy).ok_or(Refused::Peer)?);
@@ -356,8 +332,7 @@ impl<Peer: Copy + Ord, Id: Copy + Ord> Connections<Peer, Id> {
             }
         }
         let strangers_full = !wanted && {
-            let inbound = self.open.values().filter(|entry| entry.inbound).count() - gone(&going, &|entry| entry.inbound);
-            inbound >= self.limits.total.saturating_sub(self.limits.kept_for_dialling)
+            self.inbound - gone(&going, &|entry| entry.inbound) >= self.limits.total.saturating_sub(self.limits.kept_for_dialling)
         };
         if strangers_full || self.open.len() - gone(&going, &|_| true) >= self.limits.total {
             let place = |entry: &Entry<Peer>| !self.is_kept(entry) && settled(entry) && (!strangers_full || entry.inbound);
@@ -368,7 +343,7 @@ impl<Peer: Copy + Ord, Id: Copy + Ord> Connections<Peer, Id> {
 
     /// Of those that may go and are not going already.
     fn least_useful(&self, now: Time, going: &[Option<Id>], may_go: impl Fn(&Entry<Peer>) -> bool) -> Option<Id> {
-        let only = |entry: &Entry<Peer>| self.of_peers.get(&entry.peer) == Some(&1);
+        let only = |entry: &Entry<Peer>| self.of_peers.get(&entry.peer).is_some_and(|of_peer| of_peer.len() == 1);
         let candidates = self.open.iter().filter(|(id, entry)| may_go(entry) && !going.contains(&Some(**id)));
         candidates.min_by_key(|(_, entry)| entry.usefulness(only(entry), now)).map(|(id, _)| *id)
     }
