@@ -1,25 +1,21 @@
-//! Who may come in: a bound on how many are inside at once, in all and from one network.
+//! Who may come in: a bound on how many are inside at once ([`Gate`]), and on how many stand in the door without having shown yet what
+//! they want or who they are ([`Door`]).
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
-/// What one subscriber controls: an IPv4 address or an IPv6 /64, within which anyone picks addresses at will.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(crate) struct Network(IpAddr);
+use shoal_protocol::{
+    connections::{HandshakeLimits, Handshakes, Network},
+    time::Time,
+};
+use tokio::sync::Notify;
 
-impl From<IpAddr> for Network {
-    fn from(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V6(address) => Self(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into()),
-            address => Self(address),
-        }
-    }
-}
+use crate::limits;
 
-/// A door with two bounds.
+/// A gate with two bounds.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate {
     total: usize,
@@ -73,20 +69,79 @@ impl Drop for Ticket {
     }
 }
 
+/// A door: few stand in it at once, and whoever stands there for long makes room for the next one.
+#[derive(Clone, Debug)]
+pub(crate) struct Door {
+    opened: Instant,
+    standing: Arc<Mutex<Standing>>,
+}
+
+#[derive(Debug)]
+struct Standing {
+    handshakes: Handshakes<u64>,
+    /// Who is told to leave, by number: as many as there are handshakes.
+    told: HashMap<u64, Arc<Notify>>,
+    next: u64,
+}
+
+impl Door {
+    /// In which `total` stand at once, `per_network` of them from one network.
+    pub(crate) fn new(total: usize, per_network: usize) -> Self {
+        let limits = HandshakeLimits { total, per_network, abortable: Some(limits::UNDISTURBED) };
+        let standing = Standing { handshakes: Handshakes::new(limits), told: HashMap::new(), next: 0 };
+        Self { opened: Instant::now(), standing: Arc::new(Mutex::new(standing)) }
+    }
+
+    /// Somebody comes, from a network that is perhaps not known. None if there is no room, and nobody stands there long enough.
+    pub(crate) fn knock(&self, network: Option<Network>) -> Option<Knock> {
+        let mut standing = lock(&self.standing);
+        let (id, now) = (standing.next, Time::from_origin(self.opened.elapsed()));
+        let aborted = standing.handshakes.begin(id, network, now).ok()?;
+        standing.next += 1;
+        if let Some(told) = aborted.and_then(|aborted| standing.told.remove(&aborted)) {
+            told.notify_one();
+        }
+        let told = Arc::new(Notify::new());
+        standing.told.insert(id, Arc::clone(&told));
+        Some(Knock { id, told, standing: Arc::clone(&self.standing) })
+    }
+}
+
+fn lock(standing: &Mutex<Standing>) -> MutexGuard<'_, Standing> {
+    standing.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Somebody in a [`Door`]. Dropped when it has come in, or has left.
+#[derive(Debug)]
+pub(crate) struct Knock {
+    id: u64,
+    told: Arc<Notify>,
+    standing: Arc<Mutex<Standing>>,
+}
+
+impl Knock {
+    /// Fires when it has to leave for somebody else.
+    pub(crate) fn told_to_leave(&self) -> Arc<Notify> {
+        Arc::clone(&self.told)
+    }
+}
+
+impl Drop for Knock {
+    fn drop(&mut self) {
+        let mut standing = lock(&self.standing);
+        standing.handshakes.end(self.id);
+        standing.told.remove(&self.id);
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     fn network(address: &str) -> Network {
-        Network::from(address.parse::<IpAddr>().unwrap())
-    }
-
-    #[test]
-    fn a_network_is_an_ipv4_address_or_an_ipv6_64() {
-        assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
-        assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
-        assert_eq!(network("2001:db8::1"), network("2001:db8::ffff:1"));
-        assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));
+        address.parse::<IpAddr>().unwrap().into()
     }
 
     #[test]
@@ -102,5 +157,18 @@ mod tests {
         drop((first, second, third));
         assert!(gate.inside.lock().unwrap().networks.is_empty());
         assert!(gate.enter(network("192.0.2.1")).is_some());
+    }
+
+    #[tokio::test]
+    async fn who_stands_in_the_door_for_long_is_told_to_leave() {
+        let door = Door::new(2, 2);
+        let first = door.knock(Some(network("192.0.2.1"))).unwrap();
+        let second = door.knock(None).unwrap();
+        assert!(door.knock(None).is_none(), "nobody stands there for long");
+        tokio::time::sleep(limits::UNDISTURBED).await;
+        let third = door.knock(Some(network("192.0.2.2"))).unwrap();
+        first.told_to_leave().notified().await;
+        drop((first, second, third));
+        assert!(lock(&door.standing).told.is_empty() && lock(&door.standing).handshakes.is_empty());
     }
 }

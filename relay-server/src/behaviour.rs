@@ -7,7 +7,7 @@ use std::{
 };
 
 use libp2p::{
-    Multiaddr, PeerId, StreamProtocol, connection_limits, identify,
+    Multiaddr, PeerId, StreamProtocol, identify,
     identity::PublicKey,
     kad::{self, store::MemoryStore, store::MemoryStoreConfig},
     multiaddr::Protocol,
@@ -15,7 +15,9 @@ use libp2p::{
     swarm::NetworkBehaviour,
 };
 
-use crate::{addresses::ip_of, admission::Network, limits, rate::TokenBuckets, settings::Config};
+use shoal_protocol::connections::Network;
+
+use crate::{addresses::ip_of, limits, pool::Pool, rate::TokenBuckets, settings::Config};
 
 /// Shoal's own DHT: its records follow our rules, so it must not be mixed with IPFS's.
 const KAD_PROTOCOL: StreamProtocol = StreamProtocol::new("/shoal/kad/1.0.0");
@@ -26,7 +28,7 @@ const PROTOCOL_VERSION: &str = "/shoal/1.0.0";
 /// The behaviours of the swarm.
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
-    limits: connection_limits::Behaviour,
+    pub(crate) pool: Pool,
     relay: relay::Behaviour,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
@@ -44,21 +46,13 @@ impl Behaviour {
             // The relay dials nobody, so it has no use for the addresses that peers tell.
             .with_cache_size(0);
         Self {
-            limits: connection_limits::Behaviour::new(connection_limits(config)),
+            pool: Pool::new(config),
             relay: relay::Behaviour::new(peer, relay_limits(config, occupancy)),
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping::Config::new().with_interval(limits::PING)),
             kad: kad(peer),
         }
     }
-}
-
-fn connection_limits(config: &Config) -> connection_limits::ConnectionLimits {
-    let most = |number: usize| Some(u32::try_from(number).unwrap_or(u32::MAX));
-    connection_limits::ConnectionLimits::default()
-        .with_max_pending_incoming(most(config.max_pending))
-        .with_max_established(most(config.max_connections))
-        .with_max_established_per_peer(Some(config.max_connections_per_peer))
 }
 
 fn relay_limits(config: &Config, occupancy: &Occupancy) -> relay::Config {

@@ -4,7 +4,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use axum::{
@@ -17,6 +17,7 @@ use axum::{
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use libp2p::PeerId;
+use shoal_protocol::connections::Network;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::mpsc,
@@ -25,7 +26,7 @@ use tower_service::Service as _;
 
 use crate::{
     addresses::Addresses,
-    admission::{Gate, Network, Ticket},
+    admission::{Door, Gate, Knock, Ticket},
     bootstrap, files,
     health::Health,
     limits,
@@ -45,8 +46,10 @@ pub(crate) struct Site {
     pub(crate) trust_proxy: bool,
     /// TCP connections, of any purpose.
     pub(crate) connections: Gate,
+    /// TCP connections of which no request has come yet.
+    pub(crate) silent: Door,
     /// Upgraded sockets that are not authenticated yet.
-    pub(crate) handshakes: Gate,
+    pub(crate) handshakes: Door,
     /// To the transport.
     pub(crate) arrivals: mpsc::Sender<Arrival>,
 }
@@ -64,20 +67,27 @@ pub(crate) async fn serve(listener: TcpListener, site: Site, web_root: PathBuf) 
                 continue;
             }
         };
-        let Some(ticket) = site.connections.enter(Network::from(remote.ip())) else {
+        let network = Network::from(remote.ip());
+        // All connections of a proxy come from one address, so that nothing can be said of its clients' networks yet.
+        let places = (site.connections.enter(network), site.silent.knock((!site.trust_proxy).then_some(network)));
+        let (Some(ticket), Some(knock)) = places else {
             site.health.refused.add(1);
             continue;
         };
-        tokio::spawn(serve_connection(stream, remote, ticket, router.clone()));
+        tokio::spawn(serve_connection(stream, remote, ticket, knock, router.clone()));
     }
 }
 
-async fn serve_connection(stream: TcpStream, remote: SocketAddr, ticket: Ticket, router: Router) {
+async fn serve_connection(stream: TcpStream, remote: SocketAddr, ticket: Ticket, knock: Knock, router: Router) {
     // Small frames answer small frames here: waiting to gather them (Nagle) costs up to 200 ms each.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY refused");
     }
+    let told_to_leave = knock.told_to_leave();
+    let knock = Mutex::new(Some(knock));
     let service = service_fn(move |mut request| {
+        // The first request is here: it no longer stands in the door.
+        drop(knock.lock().unwrap_or_else(PoisonError::into_inner).take());
         request.extensions_mut().insert(Remote(remote));
         router.clone().call(request)
     });
@@ -87,8 +97,11 @@ async fn serve_connection(stream: TcpStream, remote: SocketAddr, ticket: Ticket,
         .max_buf_size(limits::HTTP_BUFFER)
         .serve_connection(TokioIo::new(Guarded { stream, _ticket: ticket }), service)
         .with_upgrades();
-    if let Err(error) = connection.await {
-        tracing::debug!(%error, "HTTP connection failed");
+    tokio::select! {
+        outcome = connection => if let Err(error) = outcome {
+            tracing::debug!(%error, "HTTP connection failed");
+        },
+        () = told_to_leave.notified() => tracing::debug!("no request came, and others wait"),
     }
 }
 
@@ -150,7 +163,7 @@ async fn upgrade(site: Site, request: Request) -> Response {
         Ok(upgrade) => upgrade,
         Err(rejection) => return rejection.into_response(),
     };
-    let Some(ticket) = site.handshakes.enter(Network::from(remote.ip())) else {
+    let Some(knock) = site.handshakes.knock(Some(remote.ip().into())) else {
         site.health.refused.add(1);
         return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], "too many handshakes at once\n").into_response();
     };
@@ -161,7 +174,7 @@ async fn upgrade(site: Site, request: Request) -> Response {
         .write_buffer_size(limits::WEBSOCKET_WRITE)
         .max_write_buffer_size(limits::WEBSOCKET_WRITE_QUEUE)
         .on_upgrade(move |socket| async move {
-            if site.arrivals.send(Arrival { socket, remote, ticket }).await.is_err() {
+            if site.arrivals.send(Arrival { socket, remote, knock }).await.is_err() {
                 tracing::debug!("socket upgraded while shutting down");
             }
         })

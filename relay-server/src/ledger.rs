@@ -5,7 +5,9 @@ use std::{collections::HashMap, sync::Arc};
 
 use libp2p::PeerId;
 
-use crate::{admission::Network, behaviour::Occupancy, health::Health};
+use shoal_protocol::connections::Network;
+
+use crate::{behaviour::Occupancy, health::Health};
 
 /// The book. Its size is bounded by the limits of connections and circuits.
 pub(crate) struct Ledger {
@@ -23,6 +25,8 @@ struct Peer {
     network: Option<Network>,
     connections: usize,
     reserved: bool,
+    /// Circuits of which it is an end.
+    circuits: usize,
 }
 
 impl Ledger {
@@ -33,7 +37,7 @@ impl Ledger {
 
     /// `peer` has one more connection, from `network` if that is known.
     pub(crate) fn connected(&mut self, peer: PeerId, network: Option<Network>) {
-        let entry = self.peers.entry(peer).or_insert(Peer { network, connections: 0, reserved: false });
+        let entry = self.peers.entry(peer).or_insert(Peer { network, connections: 0, reserved: false, circuits: 0 });
         entry.network = network;
         entry.connections += 1;
         self.connections += 1;
@@ -81,6 +85,11 @@ impl Ledger {
         }
         self.circuits.entry((from, to)).or_default().push(network);
         self.open_circuits += 1;
+        for end in [from, to] {
+            if let Some(peer) = self.peers.get_mut(&end) {
+                peer.circuits += 1;
+            }
+        }
         self.health.circuits.set(self.open_circuits);
     }
 
@@ -94,7 +103,18 @@ impl Ledger {
             self.circuits.remove(&(from, to));
         }
         self.open_circuits -= 1;
+        for end in [from, to] {
+            if let Some(peer) = self.peers.get_mut(&end) {
+                // One that left and came back starts anew.
+                peer.circuits = peer.circuits.saturating_sub(1);
+            }
+        }
         self.health.circuits.set(self.open_circuits);
+    }
+
+    /// Whether a circuit of `peer`'s is open.
+    pub(crate) fn has_circuit(&self, peer: &PeerId) -> bool {
+        self.peers.get(peer).is_some_and(|peer| peer.circuits > 0)
     }
 
     /// Something was turned away because a limit was reached.
@@ -127,6 +147,7 @@ mod tests {
         ledger.circuit_closed(b, a);
         ledger.circuit_closed(a, b);
         assert_eq!(numbers(), (2, 1, 1), "a circuit has a direction");
+        assert!(ledger.has_circuit(&a) && ledger.has_circuit(&b));
         ledger.disconnected(a);
         ledger.unreserved(a);
         assert_eq!(numbers(), (1, 0, 1));

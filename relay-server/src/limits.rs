@@ -23,6 +23,15 @@ pub(crate) const ARRIVALS: usize = 64;
 /// How long a socket may take from its upgrade to an authenticated, multiplexed connection.
 pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
 
+/// How long whoever stands in the door is left alone there, however many wait outside: an honest handshake takes some round trips.
+pub(crate) const UNDISTURBED: Duration = Duration::from_secs(1);
+
+/// Connections at once that have not sent the header of their first request: their buffers are not made yet, so they cost a few kilobytes.
+pub(crate) const SILENT: usize = 1_024;
+
+/// Of these, from one network.
+pub(crate) const SILENT_PER_NETWORK: usize = 128;
+
 /// How long a client may take to send the header of an HTTP request, and how long a kept-alive connection may idle.
 pub(crate) const HTTP_HEADER: Duration = Duration::from_secs(10);
 

@@ -18,6 +18,7 @@ mod identity;
 mod ledger;
 mod limits;
 mod muxer;
+mod pool;
 mod rate;
 mod server;
 mod settings;

@@ -9,7 +9,7 @@ use std::{
 
 use futures::StreamExt as _;
 use libp2p::{
-    Swarm, Transport as _,
+    PeerId, Swarm, Transport as _,
     core::Multiaddr,
     identity::Keypair,
     kad::{self, store::RecordStore as _},
@@ -27,7 +27,7 @@ use tracing::{debug, info, warn};
 
 use crate::{
     addresses::{self, Addresses},
-    admission::{Gate, Network},
+    admission::{Door, Gate},
     behaviour::{Behaviour, BehaviourEvent, Occupancy, worth_keeping},
     health::Health,
     http::{self, Site},
@@ -95,10 +95,15 @@ async fn serve(config: &Config) -> Result<(), ServerError> {
         trust_proxy: config.trust_proxy,
         // All connections of a proxy come from one address: bounding its clients is the proxy's task.
         connections: Gate::new(
-            config.max_connections,
-            if config.trust_proxy { config.max_connections } else { config.max_connections_per_network },
+            sockets(config),
+            if config.trust_proxy {
+                sockets(config)
+            } else {
+                config.max_connections_per_network + config.max_pending_per_network + limits::SILENT_PER_NETWORK
+            },
         ),
-        handshakes: Gate::new(config.max_pending, config.max_pending_per_network),
+        silent: Door::new(limits::SILENT, limits::SILENT_PER_NETWORK),
+        handshakes: Door::new(config.max_pending, config.max_pending_per_network),
         arrivals,
     };
     let noise = noise::Config::new(&key).map_err(|error| ServerError::System(io::Error::other(error)))?;
@@ -115,12 +120,17 @@ async fn serve(config: &Config) -> Result<(), ServerError> {
     Ok(())
 }
 
+/// Sockets at once: those that are authenticated, and those on their way, so that a newcomer can take the place of an unused one.
+fn sockets(config: &Config) -> usize {
+    config.max_connections + config.max_pending + limits::SILENT
+}
+
 /// Takes as many file descriptors as the system grants, since every connection needs one.
 fn raise_open_files(config: &Config) {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let open_files = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
-    let needed = config.max_connections as u64 + limits::OWN_FILES;
+    let needed = sockets(config) as u64 + limits::OWN_FILES;
     if let Some(open_files) = open_files.filter(|open_files| *open_files < needed) {
         warn!(open_files, needed, remedy = "raise `ulimit -Hn`, or lower max_connections", "too few open files allowed");
     }
@@ -152,6 +162,11 @@ impl Stop {
         }
     }
 }
+
+/// Why a peer's connections are kept: it can be reached through the relay, …
+const RESERVED: &str = "reservation";
+/// … or it is the end of a circuit.
+const CIRCUIT: &str = "circuit";
 
 /// The swarm and what is known about it.
 struct Relay {
@@ -227,9 +242,13 @@ impl Relay {
         match event {
             SwarmEvent::ConnectionEstablished { peer_id, endpoint, .. } => {
                 debug!(peer = %peer_id, address = %endpoint.get_remote_address(), "connected");
-                self.ledger.connected(peer_id, addresses::ip_of(endpoint.get_remote_address()).map(Network::from));
+                self.ledger.connected(peer_id, addresses::ip_of(endpoint.get_remote_address()).map(Into::into));
             }
-            SwarmEvent::ConnectionClosed { peer_id, cause, .. } => {
+            SwarmEvent::ConnectionClosed { peer_id, cause, num_established, .. } => {
+                if num_established == 0 {
+                    self.release(peer_id, RESERVED);
+                    self.release(peer_id, CIRCUIT);
+                }
                 debug!(peer = %peer_id, cause = ?cause, "disconnected");
                 self.ledger.disconnected(peer_id);
             }
@@ -250,15 +269,21 @@ impl Relay {
         }
     }
 
+    fn release(&mut self, peer: PeerId, tag: &'static str) {
+        self.swarm.behaviour_mut().pool.release(peer, tag);
+    }
+
     fn on_relay(&mut self, event: relay::Event) {
         match event {
             relay::Event::ReservationReqAccepted { src_peer_id, renewed } => {
                 debug!(peer = %src_peer_id, renewed, "reservation");
                 self.ledger.reserved(src_peer_id);
+                self.swarm.behaviour_mut().pool.protect(src_peer_id, RESERVED);
             }
             relay::Event::ReservationTimedOut { src_peer_id } => {
                 debug!(peer = %src_peer_id, "reservation expired");
                 self.ledger.unreserved(src_peer_id);
+                self.release(src_peer_id, RESERVED);
             }
             relay::Event::ReservationReqDenied { src_peer_id, status } => {
                 debug!(peer = %src_peer_id, ?status, "reservation refused");
@@ -267,10 +292,18 @@ impl Relay {
             relay::Event::CircuitReqAccepted { src_peer_id, dst_peer_id } => {
                 debug!(from = %src_peer_id, to = %dst_peer_id, "circuit opened");
                 self.ledger.circuit_opened(src_peer_id, dst_peer_id);
+                for peer in [src_peer_id, dst_peer_id] {
+                    self.swarm.behaviour_mut().pool.protect(peer, CIRCUIT);
+                }
             }
             relay::Event::CircuitClosed { src_peer_id, dst_peer_id, error } => {
                 debug!(from = %src_peer_id, to = %dst_peer_id, ?error, "circuit closed");
                 self.ledger.circuit_closed(src_peer_id, dst_peer_id);
+                for peer in [src_peer_id, dst_peer_id] {
+                    if !self.ledger.has_circuit(&peer) {
+                        self.release(peer, CIRCUIT);
+                    }
+                }
             }
             relay::Event::CircuitReqDenied { src_peer_id, dst_peer_id, status } => {
                 debug!(from = %src_peer_id, to = %dst_peer_id, ?status, "circuit refused");

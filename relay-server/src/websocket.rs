@@ -28,7 +28,7 @@ use libp2p::{
 use multistream_select::listener_select_proto;
 use tokio::sync::mpsc;
 
-use crate::{addresses::with_ip, admission::Ticket, health::Health, limits, muxer};
+use crate::{addresses::with_ip, admission::Knock, health::Health, limits, muxer};
 
 /// A socket fresh from the upgrade: who it is, is still to be shown.
 pub(crate) struct Arrival {
@@ -37,7 +37,7 @@ pub(crate) struct Arrival {
     /// Where it comes from; behind a trusted proxy, what the proxy says.
     pub(crate) remote: SocketAddr,
     /// Its place among the handshakes under way, given back when it is authenticated or gone.
-    pub(crate) ticket: Ticket,
+    pub(crate) knock: Knock,
 }
 
 /// The transport: listens on one address, over which the HTTP server hands in sockets.
@@ -107,7 +107,8 @@ impl libp2p::Transport for Transport {
 
 /// From a socket to an authenticated connection with streams, within [`limits::HANDSHAKE`].
 async fn secured(arrival: Arrival, noise: noise::Config, health: Arc<Health>) -> io::Result<(PeerId, StreamMuxerBox)> {
-    let Arrival { socket, ticket, .. } = arrival;
+    let Arrival { socket, knock, .. } = arrival;
+    let told_to_leave = knock.told_to_leave();
     let handshake = async {
         let socket = ByteStream { socket, unread: Bytes::new(), health: Arc::clone(&health) };
         let (protocol, socket) = listener_select_proto(socket, noise.protocol_info()).await.map_err(io::Error::other)?;
@@ -115,9 +116,15 @@ async fn secured(arrival: Arrival, noise: noise::Config, health: Arc<Health>) ->
         let (_, socket) = listener_select_proto(socket, [muxer::PROTOCOL]).await.map_err(io::Error::other)?;
         Ok((peer, StreamMuxerBox::new(muxer::Muxer::new(socket, Arc::clone(&health)))))
     };
-    let outcome = tokio::time::timeout(limits::HANDSHAKE, handshake).await;
-    drop(ticket);
-    outcome.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    let outcome = tokio::select! {
+        outcome = tokio::time::timeout(limits::HANDSHAKE, handshake) => outcome.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
+        () = told_to_leave.notified() => {
+            health.refused.add(1);
+            Err(io::ErrorKind::ConnectionAborted.into())
+        }
+    };
+    drop(knock);
+    outcome
 }
 
 /// The binary messages of a WebSocket as a stream of bytes (libp2p: message borders carry no meaning).

@@ -123,10 +123,52 @@ async fn connections_in_all() {
     for peer in &mut peers[..2] {
         soon("a place", async { while peer.dial(address.clone()).await.is_err() {} }).await;
     }
-    assert!(peers[2].dial(address.clone()).await.is_err());
+    let relay_peer = relay.peer();
+    // The relay says no when it knows who it is: the connection stands for a moment.
+    if peers[2].dial(address.clone()).await.is_ok() {
+        peers[2].disconnected_from(relay_peer).await;
+    }
+    assert_eq!(relay.counted("connections"), 2);
     let [first, _second, mut third] = peers;
     drop(first);
-    soon("a free place", async { while third.dial(address.clone()).await.is_err() {} }).await;
+    until("a free place", || relay.counted("connections") == 1).await;
+    third.dial(address.clone()).await.unwrap();
+    until("its connection", || relay.counted("connections") == 2).await;
+}
+
+/// 500 dials against a limit of 50: whoever can be reached through the relay stays so, and an honest newcomer finds a place.
+#[tokio::test]
+async fn five_hundred_dials_keep_the_reserved_ones() {
+    let most = ["--max-connections", "50", "--max-connections-per-network", "50", "--max-reservations", "40"];
+    let pending = ["--max-pending", "50", "--max-pending-per-network", "50"];
+    let relay = Relay::start(&[&most[..], &pending].concat());
+    let address = relay.address();
+    let mut reserved: Vec<_> = (0..10).map(|_| Peer::new()).collect();
+    for peer in &mut reserved {
+        peer.reserve(address.clone()).await.unwrap();
+    }
+    let mut crowd = Vec::new();
+    for _ in 0..500 {
+        let (peer, address) = (Peer::new(), address.clone());
+        // Its result does not matter: it may be refused, or take the place of another one of the crowd.
+        drop(peer.with(move |swarm| swarm.dial(address)).await);
+        crowd.push(peer);
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        if crowd.len() % 50 == 0 {
+            assert!(relay.counted("connections") <= 50);
+        }
+    }
+    until("a full relay", || relay.counted("connections") == 50).await;
+    assert_eq!(relay.counted("reservations"), 10);
+    // The crowd does nothing with its connections, so a newcomer gets one of them.
+    let mut newcomer = Peer::new();
+    let reachable = async { while newcomer.reserve(address.clone()).await.is_err() {} };
+    soon("a place for a newcomer", reachable).await;
+    until("its reservation", || relay.counted("reservations") == 11).await;
+    for peer in &reserved {
+        newcomer.dial_through(&relay, peer.id).await.unwrap();
+    }
+    assert!(relay.counted("connections") <= 50);
 }
 
 #[tokio::test]
