@@ -24,11 +24,7 @@ use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
 use libp2p::{Stream, StreamProtocol, Swarm, Transport as _, identity::Keypair, noise, swarm};
 use tokio::{net::TcpListener, sync::mpsc};
 
-use crate::{
-    admission::{Gate, Network},
-    health::Health,
-    websocket::Arrival,
-};
+use crate::{admission::Door, health::Health, websocket::Arrival};
 
 #[allow(dead_code, reason = "the relay's own, of which a part is used here")]
 #[path = "../src/addresses.rs"]
@@ -69,10 +65,10 @@ async fn main() -> io::Result<()> {
         }
     });
 
-    let gate = Gate::new(usize::MAX, usize::MAX);
+    let door = Door::new(usize::MAX, usize::MAX);
     let libp2p = move |upgrade: WebSocketUpgrade, ConnectInfo(remote): ConnectInfo<SocketAddr>| async move {
-        let ticket = gate.enter(Network::from(remote.ip())).expect("there is room for everybody");
-        upgraded(upgrade, async move |socket| drop(arrive.send(Arrival { socket, remote, ticket }).await))
+        let knock = door.knock(Some(remote.ip().into())).expect("there is room for everybody");
+        upgraded(upgrade, async move |socket| drop(arrive.send(Arrival { socket, remote, knock }).await))
     };
     let raw =
         |upgrade: WebSocketUpgrade| async move { upgraded(upgrade, async |socket| raw(socket).await.expect("a measurement ends well")) };
