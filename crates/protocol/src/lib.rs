@@ -10,6 +10,7 @@
 //! - [`addresses`]: which of the addresses that others tell are dialled.
 //! - [`choice`]: whom to ask next, peer or relay.
 //! - [`reservations`]: by which relays this page is reachable, and how that is kept so.
+//! - [`nearby`]: devices behind the same public address that want to find each other.
 //! - [`limits`]: every bound, with its reason.
 
 pub mod addresses;
@@ -19,6 +20,7 @@ pub mod content;
 pub mod exchange;
 pub mod identity;
 pub mod limits;
+pub mod nearby;
 pub mod pipe;
 pub mod reservations;
 pub mod session;

@@ -189,3 +189,31 @@ pub const DNSADDR_DEPTH: usize = 4;
 pub const DNSADDR_LOOKUPS: usize = 16;
 /// Addresses that one `dnsaddr` may give.
 pub const DNSADDR_ADDRESSES: usize = 64;
+
+// ---- nearby -----------------------------------------------------------------------------------------------------
+
+/// Longest name of a device, in bytes: what a person recognises, in every script, and what fits on a phone's screen.
+pub const NEARBY_NAME: usize = 64;
+/// Devices of one group: 64, a list of 6 kB. A home has a dozen, a person looks through no more; a school or a mobile network,
+/// which may be one address, is too large to be "near". Further ones are refused.
+pub const NEARBY_DEVICES_PER_GROUP: usize = 64;
+/// Devices that one relay lists in all: as many as it has reservations. Further ones are refused.
+pub const NEARBY_DEVICES: usize = 10_000;
+/// How long a device is listed after it announced itself: 150 s, so that a hidden page, whose timers fire once a minute, stays.
+pub const NEARBY_LIFETIME: Duration = Duration::from_secs(150);
+/// How often it announces itself again. 10,000 devices make 333 messages of three bytes a second.
+pub const NEARBY_RENEWAL: Duration = Duration::from_secs(30);
+/// How long after a refusal, or a stream that ended, it tries again.
+pub const NEARBY_AGAIN: Duration = Duration::from_secs(30);
+/// Announcements of one device at once: somebody who tries out names. Beyond [`NEARBY_ANNOUNCEMENT`], it is dropped.
+pub const NEARBY_ANNOUNCEMENTS: u32 = 8;
+/// Afterwards, one in this time: three times as often as renewals are due.
+pub const NEARBY_ANNOUNCEMENT: Duration = Duration::from_secs(10);
+/// Devices that may join one group at once: all of it, twice, after a restart of the relay. Each is told the list.
+pub const NEARBY_JOINS: u32 = 128;
+/// Afterwards, one in this time.
+pub const NEARBY_JOIN: Duration = Duration::from_secs(1);
+/// The least time between two lists to the same group: two devices see each other come within a second or so.
+pub const NEARBY_UPDATE: Duration = Duration::from_secs(1);
+/// What each device of the group adds to it: in a full group a list of 6 kB goes to 64 devices every 7.4 s, 54 kB/s at the most.
+pub const NEARBY_UPDATE_EACH: Duration = Duration::from_millis(100);
