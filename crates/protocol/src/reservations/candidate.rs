@@ -103,7 +103,8 @@ pub(super) enum State {
 }
 
 #[derive(Debug)]
-pub(super) struct Candidate<Address> {
+pub(super) struct Candidate<Id, Address> {
+    pub(super) id: Id,
     pub(super) addresses: Vec<Address>,
     pub(super) tier: Tier,
     /// Which source named it last.
@@ -117,9 +118,9 @@ pub(super) struct Candidate<Address> {
     pub(super) asked: bool,
 }
 
-impl<Address> Candidate<Address> {
-    pub(super) fn new(addresses: Vec<Address>, tier: Tier, source: Option<usize>) -> Self {
-        Self { addresses, tier, source, state: State::Idle, health: Health::default(), problem: None, connected: false, asked: false }
+impl<Id, Address> Candidate<Id, Address> {
+    pub(super) fn new(id: Id, addresses: Vec<Address>, tier: Tier, source: Option<usize>) -> Self {
+        Self { id, addresses, tier, source, state: State::Idle, health: Health::default(), problem: None, connected: false, asked: false }
     }
 
     pub(super) fn standing(&self) -> Standing {

@@ -4,8 +4,6 @@
 //! specification. Whoever drives a [`Resolution`] looks names up and gives it the texts; it knows what to look up next. Names lead where their
 //! owner likes, so depth, lookups and results are bounded, and no name is looked up twice.
 
-use std::collections::BTreeSet;
-
 use crate::limits::{ADDRESS_TEXT, DNSADDR_ADDRESSES, DNSADDR_DEPTH, DNSADDR_LOOKUPS};
 
 /// Resolves one `/dnsaddr/…` address.
@@ -13,14 +11,14 @@ use crate::limits::{ADDRESS_TEXT, DNSADDR_ADDRESSES, DNSADDR_DEPTH, DNSADDR_LOOK
 pub struct Resolution {
     /// Names still to be looked up: how deep, the name, and what the addresses found there must end in.
     pending: Vec<(usize, String, Option<String>)>,
-    asked: BTreeSet<String>,
+    asked: Vec<String>,
     found: Vec<String>,
 }
 
 impl Resolution {
     /// For `/dnsaddr/<name>`, perhaps followed by `/p2p/<PeerId>`; none where it is something else.
     pub fn new(address: &str) -> Option<Self> {
-        let mut resolution = Self { pending: Vec::new(), asked: BTreeSet::new(), found: Vec::new() };
+        let mut resolution = Self { pending: Vec::new(), asked: Vec::new(), found: Vec::new() };
         resolution.follow(0, address, None).then_some(resolution)
     }
 
@@ -29,7 +27,7 @@ impl Resolution {
         loop {
             let (_, name, _) = self.pending.last()?;
             if self.asked.len() < DNSADDR_LOOKUPS && self.found.len() < DNSADDR_ADDRESSES && !self.asked.contains(name) {
-                self.asked.insert(name.clone());
+                self.asked.push(name.clone());
                 return Some(format!("_dnsaddr.{name}"));
             }
             self.pending.pop();

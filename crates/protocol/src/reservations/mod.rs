@@ -24,7 +24,7 @@ mod health;
 pub mod remembered;
 mod source;
 
-use std::{collections::BTreeMap, fmt::Debug};
+use std::fmt::Debug;
 
 pub use self::candidate::{Problem, Standing, Tier};
 use self::{
@@ -73,20 +73,21 @@ pub struct Row<'a, Id, Address> {
 pub struct Reservations<Id, Address> {
     wanted: usize,
     sources: Vec<Source>,
-    candidates: BTreeMap<Id, Candidate<Address>>,
+    /// In the order in which they became known. A map of so few would only cost code.
+    candidates: Vec<Candidate<Id, Address>>,
     /// No new relay is tried before: a whole crowd has just lost one.
     hold_until: Time,
     /// Losses told before this moment are old news from before a sleep.
     awake_until: Time,
 }
 
-impl<Id: Ord + Clone + Debug, Address: Clone + PartialEq + Debug> Reservations<Id, Address> {
+impl<Id: Eq + Clone + Debug, Address: Clone + PartialEq + Debug> Reservations<Id, Address> {
     /// Wants this many relays to hold a reservation, and has this many sources to ask for relays.
     pub fn new(wanted: usize, sources: usize) -> Self {
         Self {
             wanted,
             sources: (0..sources).map(|_| Source::default()).collect(),
-            candidates: BTreeMap::new(),
+            candidates: Vec::new(),
             hold_until: Time::default(),
             awake_until: Time::default(),
         }
@@ -102,7 +103,7 @@ impl<Id: Ord + Clone + Debug, Address: Clone + PartialEq + Debug> Reservations<I
         if addresses.is_empty() {
             return false;
         }
-        if let Some(known) = self.candidates.get_mut(&id) {
+        if let Some(known) = self.candidate(&id) {
             known.addresses = addresses;
             known.tier = known.tier.min(tier);
             known.source = source.or(known.source);
@@ -111,15 +112,19 @@ impl<Id: Ord + Clone + Debug, Address: Clone + PartialEq + Debug> Reservations<I
         if self.candidates.len() >= RESERVATION_CANDIDATES && !self.forget_one() {
             return false;
         }
-        self.candidates.insert(id, Candidate::new(addresses, tier, source));
+        self.candidates.push(Candidate::new(id, addresses, tier, source));
         true
     }
 
     /// Makes room: whoever is not in use and failed most.
     fn forget_one(&mut self) -> bool {
-        let idle = self.candidates.iter().filter(|(_, candidate)| !candidate.is_engaged());
-        let worst = idle.max_by_key(|(_, candidate)| (candidate.tier, candidate.health.failures())).map(|(id, _)| id.clone());
-        worst.is_some_and(|id| self.candidates.remove(&id).is_some())
+        let idle = self.candidates.iter().enumerate().filter(|(_, candidate)| !candidate.is_engaged());
+        let worst = idle.max_by_key(|(_, candidate)| (candidate.tier, candidate.health.failures())).map(|(index, _)| index);
+        worst.map(|index| self.candidates.remove(index)).is_some()
+    }
+
+    fn candidate(&mut self, id: &Id) -> Option<&mut Candidate<Id, Address>> {
+        self.candidates.iter_mut().find(|candidate| candidate.id == *id)
     }
 
     // ---- what happened ----------------------------------------------------------------------------------------------
@@ -132,7 +137,7 @@ impl<Id: Ord + Clone + Debug, Address: Clone + PartialEq + Debug> Reservations<I
                 asked.answered(now);
                 // What it does not name any more has moved, or lost its key.
                 let named = |id: &Id| relays.iter().any(|(other, _)| other == id);
-                self.candidates.retain(|id, candidate| candidate.source != Some(source) || candidate.is_engaged() || named(id));
+                self.candidates.retain(|candidate| candidate.source != Some(source) || candidate.is_engaged() || named(&candidate.id));
                 for (id, addresses) in relays {
                     self.learn(id, addresses, Tier::Configured, Some(source));
                 }
@@ -144,14 +149,14 @@ impl<Id: Ord + Clone + Debug, Address: Clone + PartialEq + Debug> Reservations<I
 
     /// A connection to this peer stands, whoever made it.
     pub fn connected(&mut self, id: &Id) {
-        if let Some(candidate) = self.candidates.get_mut(id) {
+        if let Some(candidate) = self.candidate(id) {
             candidate.connected = true;
         }
     }
 
     /// The relay granted the reservation, or renewed it.
     pub fn reserved(&mut self, id: &Id, now: Time, random: Random<'_>) {
-        let Some(candidate) = self.candidates.get_mut(id) else { return };
+        let Some(candidate) = self.candidate(id) else { return };
         let started = match candidate.state {
             State::Reserving { since, .. } => Some(since),
             // Also where it is granted when nobody waited for it any more: it can be used all the same.
@@ -165,7 +170,7 @@ impl<Id: Ord + Clone + Debug, Address: Clone + PartialEq + Debug> Reservations<I
 
     /// The relay did not grant the reservation, or ended it.
     pub fn refused(&mut self, id: &Id, problem: Problem, now: Time, random: Random<'_>) {
-        let Some(candidate) = self.candidates.get_mut(id) else { return };
+        let Some(candidate) = self.candidate(id) else { return };
         if matches!(candidate.state, State::Reserving { .. } | State::Reserved { .. } | State::Renewing { .. } | State::Probing { .. }) {
             candidate.fail(problem, now, random);
         }
@@ -174,7 +179,7 @@ impl<Id: Ord + Clone + Debug, Address: Clone + PartialEq + Debug> Reservations<I
     /// A relay could not be reached, or the last connection to it closed.
     pub fn lost(&mut self, id: &Id, problem: Problem, now: Time, random: Random<'_>) {
         let awake = now < self.awake_until;
-        let Some(candidate) = self.candidates.get_mut(id) else { return };
+        let Some(candidate) = self.candidate(id) else { return };
         candidate.connected = false;
         match candidate.state {
             State::Idle | State::Waiting { .. } => {}
@@ -190,7 +195,7 @@ impl<Id: Ord + Clone + Debug, Address: Clone + PartialEq + Debug> Reservations<I
 
     /// Whether a probed relay answered.
     pub fn probed(&mut self, id: &Id, alive: bool, now: Time) {
-        let Some(candidate) = self.candidates.get_mut(id) else { return };
+        let Some(candidate) = self.candidate(id) else { return };
         let State::Probing { until, renew } = candidate.state else { return };
         candidate.state = match (alive, renew) {
             // Its answer shows that the connection lives, not that the reservation does: that is asked for again.
@@ -202,7 +207,7 @@ impl<Id: Ord + Clone + Debug, Address: Clone + PartialEq + Debug> Reservations<I
 
     /// Something speaks against this relay being there (an unanswered ping, say): it is asked.
     pub fn doubted(&mut self, id: &Id, now: Time) {
-        if let Some(candidate) = self.candidates.get_mut(id) {
+        if let Some(candidate) = self.candidate(id) {
             candidate.suspect(false, now);
         }
     }
@@ -214,7 +219,7 @@ impl<Id: Ord + Clone + Debug, Address: Clone + PartialEq + Debug> Reservations<I
         for source in &mut self.sources {
             source.hurry();
         }
-        for candidate in self.candidates.values_mut() {
+        for candidate in &mut self.candidates {
             match candidate.state {
                 State::Waiting { .. } => candidate.hurry(),
                 // Not twice in half a minute: people switch tabs more often than networks break.
@@ -233,14 +238,14 @@ impl<Id: Ord + Clone + Debug, Address: Clone + PartialEq + Debug> Reservations<I
 
     /// Whether this peer is a relay that is known here.
     pub fn contains(&self, id: &Id) -> bool {
-        self.candidates.contains_key(id)
+        self.candidates.iter().any(|candidate| candidate.id == *id)
     }
 
     /// Every relay in use or with a problem to tell, for the status.
     pub fn rows(&self) -> impl Iterator<Item = Row<'_, Id, Address>> {
-        let told = |candidate: &Candidate<Address>| candidate.is_engaged() || candidate.problem.is_some();
-        self.candidates.iter().filter(move |(_, candidate)| told(candidate)).map(|(id, candidate)| Row {
-            id,
+        let told = |candidate: &&Candidate<Id, Address>| candidate.is_engaged() || candidate.problem.is_some();
+        self.candidates.iter().filter(told).map(|candidate| Row {
+            id: &candidate.id,
             addresses: &candidate.addresses,
             standing: candidate.standing(),
             problem: candidate.problem.as_ref(),
@@ -254,7 +259,7 @@ impl<Id: Ord + Clone + Debug, Address: Clone + PartialEq + Debug> Reservations<I
     }
 
     fn holding(&self) -> usize {
-        self.candidates.values().filter(|candidate| candidate.standing() == Standing::Reserved).count()
+        self.candidates.iter().filter(|candidate| candidate.standing() == Standing::Reserved).count()
     }
 
     // ---- what to do -------------------------------------------------------------------------------------------------
@@ -275,19 +280,19 @@ impl<Id: Ord + Clone + Debug, Address: Clone + PartialEq + Debug> Reservations<I
         for source in &mut self.sources {
             source.expire(now, random);
         }
-        for (id, candidate) in &mut self.candidates {
+        for candidate in &mut self.candidates {
             match candidate.state {
                 State::Dialling { until, .. } if until <= now => candidate.fail(Problem::Silent, now, random),
                 State::Reserving { until, .. } | State::Renewing { until } if until <= now => {
                     candidate.connected = false;
                     candidate.fail(Problem::Silent, now, random);
-                    orders.push(Order::Disconnect(id.clone()));
+                    orders.push(Order::Disconnect(candidate.id.clone()));
                 }
                 State::Probing { until, .. } if until <= now => {
                     // Dead for who knows how long: nobody else notices it now, so there is no crowd to wait for.
                     candidate.connected = false;
                     candidate.rest(Problem::Silent, now);
-                    orders.push(Order::Disconnect(id.clone()));
+                    orders.push(Order::Disconnect(candidate.id.clone()));
                 }
                 _ => {}
             }
@@ -296,20 +301,20 @@ impl<Id: Ord + Clone + Debug, Address: Clone + PartialEq + Debug> Reservations<I
 
     /// Keeps what holds: probes and renewals.
     fn keep(&mut self, now: Time, orders: &mut Vec<Order<Id, Address>>) {
-        for (id, candidate) in &mut self.candidates {
+        for candidate in &mut self.candidates {
             match candidate.state {
                 State::Probing { until, .. } if !candidate.asked => {
                     candidate.asked = true;
                     debug_assert!(until > now);
-                    orders.push(Order::Probe(id.clone()));
+                    orders.push(Order::Probe(candidate.id.clone()));
                 }
                 State::Reserved { renew_at, .. } if renew_at <= now => {
                     candidate.state = State::Renewing { until: now + RESERVATION_PATIENCE };
-                    orders.push(Order::Reserve(id.clone()));
+                    orders.push(Order::Reserve(candidate.id.clone()));
                 }
                 State::Dialling { since, until } if candidate.connected => {
                     candidate.state = State::Reserving { since, until };
-                    orders.push(Order::Reserve(id.clone()));
+                    orders.push(Order::Reserve(candidate.id.clone()));
                 }
                 _ => {}
             }
@@ -325,7 +330,7 @@ impl<Id: Ord + Clone + Debug, Address: Clone + PartialEq + Debug> Reservations<I
         }
         loop {
             let holding = self.holding();
-            let under_way = self.candidates.values().filter_map(Candidate::started);
+            let under_way = self.candidates.iter().filter_map(Candidate::started);
             let fresh = under_way.clone().filter(|since| *since + RESERVATION_HASTE > now).count();
             if holding + fresh >= self.wanted || under_way.count() >= self.wanted + RESERVATION_SURPLUS {
                 return;
@@ -336,7 +341,7 @@ impl<Id: Ord + Clone + Debug, Address: Clone + PartialEq + Debug> Reservations<I
                 continue;
             }
             let Some(id) = self.choose(now, random) else { return };
-            let Some(candidate) = self.candidates.get_mut(&id) else { return };
+            let Some(candidate) = self.candidate(&id) else { return };
             let until = now + RESERVATION_PATIENCE;
             if candidate.connected {
                 candidate.state = State::Reserving { since: now, until };
@@ -350,7 +355,7 @@ impl<Id: Ord + Clone + Debug, Address: Clone + PartialEq + Debug> Reservations<I
 
     /// A source whose relay failed more than once since it was asked: the relay may have moved.
     fn stale_source(&self, now: Time) -> Option<usize> {
-        let failed = self.candidates.values().filter(|candidate| candidate.is_ready(now) && candidate.health.failures() > 1);
+        let failed = self.candidates.iter().filter(|candidate| candidate.is_ready(now) && candidate.health.failures() > 1);
         failed
             .filter_map(|candidate| Some((candidate.source?, candidate.health.failed_at())))
             .find_map(|(source, failed_at)| self.sources.get(source).filter(|known| known.may_be_stale(failed_at)).map(|_| source))
@@ -359,14 +364,14 @@ impl<Id: Ord + Clone + Debug, Address: Clone + PartialEq + Debug> Reservations<I
     /// One of the relays that may be tried now, by their health.
     fn choose(&self, now: Time, random: Random<'_>) -> Option<Id> {
         let ready = |tier: Tier| {
-            let waits_for_answer = |candidate: &Candidate<Address>| {
+            let waits_for_answer = |candidate: &Candidate<Id, Address>| {
                 candidate.health.failures() > 1
                     && candidate.source.and_then(|source| self.sources.get(source)).is_some_and(Source::is_asked)
             };
             self.candidates
                 .iter()
-                .filter(move |(_, candidate)| candidate.tier == tier && candidate.is_ready(now) && !waits_for_answer(candidate))
-                .map(|(id, candidate)| (id, candidate.health.weight(now)))
+                .filter(move |candidate| candidate.tier == tier && candidate.is_ready(now) && !waits_for_answer(candidate))
+                .map(|candidate| (&candidate.id, candidate.health.weight(now)))
                 .collect::<Vec<_>>()
         };
         let configured = ready(Tier::Configured);
@@ -376,7 +381,7 @@ impl<Id: Ord + Clone + Debug, Address: Clone + PartialEq + Debug> Reservations<I
         // What worked in an earlier visit is the last resort: whoever runs the page may have chosen other relays since.
         let hope = self.reachable()
             || self.sources.iter().any(Source::is_asked)
-            || self.candidates.values().any(|candidate| candidate.tier == Tier::Configured && candidate.started().is_some());
+            || self.candidates.iter().any(|candidate| candidate.tier == Tier::Configured && candidate.started().is_some());
         if hope { None } else { health::draw(&ready(Tier::Remembered), random()).cloned() }
     }
 }

@@ -74,7 +74,7 @@ fn waits_double_up_to_the_longest() {
         }
         manager.lost(&"a", Problem::Unreachable, now, &mut || 1.0);
         let since = now;
-        while !matches!(manager.candidates["a"].state, State::Waiting { until } if until <= now) {
+        while !matches!(manager.candidates[0].state, State::Waiting { until } if until <= now) {
             now = now + Duration::from_millis(100);
         }
         waits.push(now.since(since).as_secs());
@@ -248,5 +248,5 @@ fn strangers_change_nothing_and_the_table_is_bounded() {
         assert!(manager.add(id, vec![1; 100], Tier::Remembered));
     }
     assert_eq!(manager.candidates.len(), RESERVATION_CANDIDATES);
-    assert!(manager.candidates.values().all(|candidate| candidate.addresses.len() == RESERVATION_ADDRESSES));
+    assert!(manager.candidates.iter().all(|candidate| candidate.addresses.len() == RESERVATION_ADDRESSES));
 }
