@@ -26,6 +26,9 @@ export async function createRelay(options = {}) {
     output: () => relay.output(),
     /** Ends it as a power cut would; `restart()` brings it back. */
     kill: () => relay.kill(),
+    /** Answers nothing for a while, its connections standing. */
+    pause: () => relay.pause(),
+    resume: () => relay.resume(),
     async restart() {
       await relay.kill()
       relay = await begin()

@@ -1,69 +1,129 @@
-//! Asks a relay's web server for the relay's addresses.
+//! Asks where relays are: a relay's web server, or the DNS by HTTPS (a page has no other way to it).
 
 use std::time::Duration;
 
 use futures::future::{Either, select};
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
+use shoal_protocol::reservations::{
+    Problem,
+    dnsaddr::{Resolution, text_of_record},
+};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{RequestCache, RequestInit, Response};
 
-use crate::{platform, transport::address::websocket_url};
+use crate::{config::Source, platform, transport::address::websocket_url};
 
-/// How long the server may take.
+/// How long one answer may take.
 const PATIENCE: Duration = Duration::from_secs(8);
-/// Addresses of one relay that are tried.
-const MAX_ADDRESSES: usize = 8;
-/// Longest answer read: eight addresses are far below it.
-const MAX_ANSWER: usize = 16 * 1024;
+/// Relays taken from one source.
+const MAX_RELAYS: usize = 16;
+/// Longest answer read: sixteen relays with eight addresses of 100 characters, and as many again.
+const MAX_ANSWER: usize = 32 * 1024;
+/// The type number of TXT records.
+const TXT: u32 = 16;
 
+/// Relays, each with the addresses by which a page can dial it.
+type Relays = Vec<(PeerId, Vec<Multiaddr>)>;
+
+/// What a relay's `/bootstrap` says.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Answer {
-    peer_id: String,
     addresses: Vec<String>,
 }
 
-/// The relay's PeerId and the addresses that a page can dial, each ending in that PeerId.
+/// A resolver's answer: <https://developers.google.com/speed/public-dns/docs/doh/json>.
+#[derive(Deserialize)]
+struct Records {
+    #[serde(rename = "Answer", default)]
+    answer: Vec<Record>,
+}
+
+#[derive(Deserialize)]
+struct Record {
+    r#type: u32,
+    data: String,
+}
+
+/// The relays that a source names and a page can dial; none is an answer, too.
 ///
 /// # Errors
-/// One sentence for people.
-pub async fn resolve(url: &str) -> Result<(PeerId, Vec<Multiaddr>), String> {
-    let text = match select(Box::pin(fetch(format!("{url}/bootstrap"))), Box::pin(platform::sleep(PATIENCE))).await {
-        Either::Left((text, _)) => text?,
-        Either::Right(_) => return Err(format!("{url} did not answer")),
+/// In words for people.
+pub async fn resolve(source: &Source, resolver: &str) -> Result<Relays, Problem> {
+    match source {
+        Source::Server(url) => {
+            let answer: Answer = ask(&format!("{url}/bootstrap"), "application/json").await?;
+            Ok(relays(answer.addresses))
+        }
+        Source::Name(name) => {
+            let mut resolution = Resolution::new(name).ok_or_else(|| Problem::Other(format!("{name} is no name")))?;
+            let (mut answered, mut problem) = (false, None);
+            while let Some(name) = resolution.next_name() {
+                let found: Result<Records, _> = ask(&format!("{resolver}?name={name}&type=TXT"), "application/dns-json").await;
+                let texts: Vec<String> = match found {
+                    Ok(Records { answer }) => {
+                        answer.iter().filter(|record| record.r#type == TXT).map(|record| text_of_record(&record.data)).collect()
+                    }
+                    Err(error) => {
+                        problem = Some(error);
+                        Vec::new()
+                    }
+                };
+                answered |= !texts.is_empty();
+                resolution.answer(texts.iter().map(String::as_str));
+            }
+            match problem {
+                Some(problem) if !answered => Err(problem),
+                _ => Ok(relays(resolution.into_addresses())),
+            }
+        }
+    }
+}
+
+/// Keeps what a page can dial, by relay, in the order given.
+fn relays(addresses: impl IntoIterator<Item = String>) -> Relays {
+    let mut relays: Relays = Vec::new();
+    for address in addresses.into_iter().filter_map(|text| text.parse::<Multiaddr>().ok()) {
+        let Some(Protocol::P2p(peer)) = address.iter().last() else { continue };
+        if websocket_url(&address).is_none() {
+            continue;
+        }
+        if let Some((_, addresses)) = relays.iter_mut().find(|(known, _)| *known == peer) {
+            addresses.push(address);
+        } else if relays.len() < MAX_RELAYS {
+            relays.push((peer, vec![address]));
+        }
+    }
+    relays
+}
+
+async fn ask<T: DeserializeOwned>(url: &str, accept: &str) -> Result<T, Problem> {
+    let text = match select(Box::pin(fetch(url, accept)), Box::pin(platform::sleep(PATIENCE))).await {
+        Either::Left((text, _)) => text.map_err(Problem::Other)?,
+        Either::Right(_) => return Err(Problem::Silent),
     };
-    parse(&text).ok_or_else(|| format!("{url}/bootstrap does not look like a Shoal relay's answer"))
-}
-
-fn parse(text: &str) -> Option<(PeerId, Vec<Multiaddr>)> {
     // The browser's own parser: one in the module would be paid for by every visitor.
-    let answer: Answer = serde_wasm_bindgen::from_value(js_sys::JSON::parse(text).ok()?).ok()?;
-    let peer: PeerId = answer.peer_id.parse().ok()?;
-    let addresses: Vec<Multiaddr> = answer
-        .addresses
-        .iter()
-        .filter_map(|text| text.parse::<Multiaddr>().ok())
-        .filter(|address| address.iter().last() == Some(Protocol::P2p(peer)) && websocket_url(address).is_some())
-        .take(MAX_ADDRESSES)
-        .collect();
-    (!addresses.is_empty()).then_some((peer, addresses))
+    let value = js_sys::JSON::parse(&text).ok().and_then(|value| serde_wasm_bindgen::from_value(value).ok());
+    value.ok_or_else(|| Problem::Other(format!("what {url} answers cannot be understood; correct the address")))
 }
 
-async fn fetch(url: String) -> Result<String, String> {
-    let unreachable = |_: JsValue| format!("nothing answers at {url}; is the relay running?");
+async fn fetch(url: &str, accept: &str) -> Result<String, String> {
+    let unreachable = |_: JsValue| format!("nothing answers at {url}; check that it runs and that this device is online");
     let options = RequestInit::new();
     options.set_cache(RequestCache::NoStore);
+    let headers = js_sys::Object::new();
+    let _ = js_sys::Reflect::set(&headers, &"accept".into(), &accept.into());
+    options.set_headers(&headers);
     // `fetch` exists in windows and workers alike, but not on a common type of web-sys.
     let fetch = js_sys::Reflect::get(&js_sys::global(), &"fetch".into())
         .ok()
         .and_then(|fetch| fetch.dyn_into::<js_sys::Function>().ok())
         .ok_or("this place has no fetch()")?;
-    let promise: js_sys::Promise = fetch.call2(&JsValue::UNDEFINED, &url.as_str().into(), &options).map_err(unreachable)?.unchecked_into();
+    let promise: js_sys::Promise = fetch.call2(&JsValue::UNDEFINED, &url.into(), &options).map_err(unreachable)?.unchecked_into();
     let response: Response = JsFuture::from(promise).await.map_err(unreachable)?.dyn_into().map_err(unreachable)?;
     if !response.ok() {
-        return Err(format!("{url} answered with status {}", response.status()));
+        return Err(format!("{url} answered with status {}; check what runs there", response.status()));
     }
     let text = JsFuture::from(response.text().map_err(unreachable)?).await.map_err(unreachable)?.as_string().unwrap_or_default();
     if text.len() > MAX_ANSWER { Err(format!("{url} answered with too much")) } else { Ok(text) }

@@ -5,7 +5,8 @@
 
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use serde::Deserialize;
-use std::time::Duration;
+use shoal_protocol::reservations::dnsaddr::Resolution;
+use std::{fmt, time::Duration};
 
 use crate::error::Error;
 
@@ -13,9 +14,15 @@ use crate::error::Error;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Config {
-    /// Multiaddrs ending in `/p2p/<PeerId>`, or `http(s)` URLs of relays.
+    /// Multiaddrs ending in `/p2p/<PeerId>`, `/dnsaddr/<name>`, or `http(s)` URLs of relays.
     #[serde(default)]
     pub bootstrap: Vec<String>,
+    /// How many relays shall hold a reservation at once.
+    #[serde(default = "default_reservations")]
+    pub reservations: usize,
+    /// The DNS resolver for `/dnsaddr` names: a URL that answers as `application/dns-json`.
+    #[serde(default = "default_dns_resolver")]
+    pub dns_resolver: String,
     /// Where blocks and the identity are kept.
     #[serde(default)]
     pub store: StoreConfig,
@@ -114,6 +121,13 @@ impl Default for Metadata {
     }
 }
 
+/// One may end, and the page is still reachable.
+fn default_reservations() -> usize {
+    2
+}
+fn default_dns_resolver() -> String {
+    "https://cloudflare-dns.com/dns-query".to_owned()
+}
 fn default_connection_timeout() -> u32 {
     20_000
 }
@@ -135,8 +149,25 @@ fn default_version() -> String {
 pub enum Bootstrap {
     /// A relay's own address, with its PeerId.
     Address(Multiaddr),
-    /// A relay's web server: its `/bootstrap` says the addresses.
+    /// Where addresses are to be had.
+    Source(Source),
+}
+
+/// Whom to ask for relays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A relay's web server, whose `/bootstrap` says its addresses.
     Server(String),
+    /// A `/dnsaddr/<name>`, whose TXT records say the addresses.
+    Name(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Server(text) | Self::Name(text) => formatter.write_str(text),
+        }
+    }
 }
 
 impl Config {
@@ -150,6 +181,9 @@ impl Config {
         }
         if !(2..=400).contains(&self.max_connections) {
             return Err(Error::config("maxConnections", "give a number between 2 and 400"));
+        }
+        if !(1..=8).contains(&self.reservations) {
+            return Err(Error::config("reservations", "give a number between 1 and 8"));
         }
         if self.bootstrap.len() > 16 {
             return Err(Error::config("bootstrap", "give at most 16 entries"));
@@ -169,7 +203,13 @@ fn bootstrap(index: usize, text: &str) -> Result<Bootstrap, Error> {
         return Err(Error::config(&field, "an address has at most 1,024 characters"));
     }
     if text.starts_with("http://") || text.starts_with("https://") {
-        return Ok(Bootstrap::Server(text.trim_end_matches('/').to_owned()));
+        return Ok(Bootstrap::Source(Source::Server(text.trim_end_matches('/').to_owned())));
+    }
+    if text.starts_with("/dnsaddr/") {
+        return match Resolution::new(text) {
+            Some(_) => Ok(Bootstrap::Source(Source::Name(text.to_owned()))),
+            None => Err(Error::config(&field, "give a DNS name, such as /dnsaddr/relays.example")),
+        };
     }
     let address: Multiaddr = text.parse().map_err(|_| {
         Error::config(&field, "give a multiaddr such as /dns4/relay.example/tcp/443/tls/ws/p2p/12D3…, or the URL of a relay")

@@ -1,8 +1,8 @@
-//! The loop: swarm events and orders in, table of peers and swarm calls out. It decides little; [`crate::relays`] and the protocol crate do.
+//! The loop: swarm events and orders in, table of peers and swarm calls out. It decides little; the protocol crate does.
 
 use std::{collections::BTreeSet, time::Duration};
 
-use futures::{FutureExt, StreamExt, channel::mpsc, select, stream::FuturesUnordered};
+use futures::{FutureExt, StreamExt, channel::mpsc, select};
 use futures_timer::Delay;
 use libp2p::{
     Multiaddr, PeerId, Swarm, identify,
@@ -16,13 +16,12 @@ use libp2p::{
 use web_time::Instant;
 
 use crate::{
-    behaviour::{Behaviour, BehaviourEvent, SESSION, streams},
-    bootstrap,
+    behaviour::{Behaviour, BehaviourEvent, PING, SESSION, streams},
     event::{ConnectionInfo, Event},
     peers::{Carrying, Connection, Dial, Path, Transport},
     perf::{PERF, Perf},
     platform,
-    relays::{Order, Relays},
+    relays::Relays,
     session::carry,
     shared::{Command, Shared},
 };
@@ -44,14 +43,11 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Longest agent string shown, in characters; identify allows 4 KiB of anything.
 const MAX_AGENT: usize = 64;
 
-type Resolution = futures::future::LocalBoxFuture<'static, (usize, Result<(PeerId, Vec<Multiaddr>), String>)>;
-
 /// Owns the swarm.
 pub struct Driver {
     swarm: Swarm<Behaviour>,
     shared: Shared,
     relays: Relays,
-    resolutions: FuturesUnordered<Resolution>,
     perf: Perf,
     /// Dials that wait for a relay, until a time.
     unsent: Vec<(Instant, PeerId, Vec<Multiaddr>)>,
@@ -66,7 +62,7 @@ impl Driver {
         if let Err(error) = swarm.listen_on(webrtc) {
             tracing::error!(%error, "cannot accept direct connections");
         }
-        Self { swarm, shared, relays, resolutions: FuturesUnordered::new(), perf: Perf::default(), unsent: Vec::new(), leaving: Vec::new() }
+        Self { swarm, shared, relays, perf: Perf::default(), unsent: Vec::new(), leaving: Vec::new() }
     }
 
     /// Runs until told to stop.
@@ -80,10 +76,9 @@ impl Driver {
                     None | Some(Command::Stop) => break,
                     Some(command) => self.on_command(command),
                 },
-                (index, answer) = self.resolutions.select_next_some() => {
-                    let order = self.relays.resolved(index, answer, Instant::now(), platform::random_fraction());
-                    self.carry_out(order);
-                    self.report_relays();
+                outcome = self.relays.next_outcome().fuse() => {
+                    self.relays.found(outcome);
+                    self.keep_relays();
                 }
                 _ = tick => {
                     tick = Delay::new(TICK).fuse();
@@ -106,11 +101,8 @@ impl Driver {
 
     fn on_tick(&mut self) {
         let now = Instant::now();
-        let orders = self.relays.due(now, platform::random_fraction());
-        let changed = !orders.is_empty();
-        for order in orders {
-            self.carry_out(Some(order));
-        }
+        self.relays.tick();
+        self.keep_relays();
         for (_, peer, _) in self.unsent.extract_if(.., |(until, ..)| *until <= now) {
             self.shared.peers.borrow_mut().change(peer).dial = Dial::Failed("no relay can be reached now".to_owned());
         }
@@ -119,9 +111,6 @@ impl Driver {
             self.leave(peer, connection);
         }
         self.tend_sessions(now);
-        if changed {
-            self.report_relays();
-        }
     }
 
     /// Closes a relayed connection that a direct one replaced, unless something still runs on it.
@@ -140,39 +129,13 @@ impl Driver {
         }
     }
 
-    fn carry_out(&mut self, order: Option<Order>) {
-        let now = Instant::now();
-        match order {
-            None => {}
-            Some(Order::Resolve(index, url)) => {
-                self.resolutions.push(async move { (index, bootstrap::resolve(&url).await) }.boxed_local());
-            }
-            Some(Order::Dial(peer, addresses)) => {
-                let connected = self
-                    .shared
-                    .peers
-                    .borrow()
-                    .peer(&peer)
-                    .and_then(|known| known.connections.first().map(|connection| connection.address.clone()));
-                if let Some(address) = connected {
-                    let order = self.relays.connected_to(peer, &address, now);
-                    return self.carry_out(order);
-                }
-                self.note_dial(peer, "dialling", &addresses);
-                let options = DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::Disconnected).build();
-                if let Err(error) = self.swarm.dial(options) {
-                    self.relays.lost(peer, &error.to_string(), now, platform::random_fraction());
-                }
-            }
-            Some(Order::Listen(index, address)) => match self.swarm.listen_on(address) {
-                Ok(listener) => self.relays.listening(index, listener),
-                Err(error) => tracing::error!(%error, "cannot ask for a reservation"),
-            },
+    /// Does what the relays need now, and tells how they stand where that changed.
+    fn keep_relays(&mut self) {
+        self.relays.carry_out(&mut self.swarm);
+        let relays = self.relays.status();
+        if self.shared.relays.replace(relays.clone()) == relays {
+            return;
         }
-    }
-
-    fn report_relays(&self) {
-        *self.shared.relays.borrow_mut() = self.relays.iter().map(Into::into).collect();
         let shared = self.shared.clone();
         platform::spawn(async move {
             let status = crate::status::status(&shared).await;
@@ -197,7 +160,7 @@ impl Driver {
                 let _ = self.swarm.disconnect_peer_id(peer);
             }
             Command::Hurry => {
-                self.relays.hurry();
+                self.relays.woke();
                 self.on_tick();
             }
             Command::Stop => {}
@@ -206,7 +169,7 @@ impl Driver {
 
     /// Dials `/webrtc` through every relay we know; the transport makes the relayed connection on its way.
     fn dial(&mut self, peer: PeerId, via: Vec<Multiaddr>) {
-        let relays: BTreeSet<Multiaddr> = self.relays.connected().cloned().chain(via.iter().cloned()).collect();
+        let relays: BTreeSet<Multiaddr> = self.relays.connected_addresses().cloned().chain(via.iter().cloned()).collect();
         let addresses: Vec<Multiaddr> = relays
             .into_iter()
             .filter(|relay| !matches!(relay.iter().last(), Some(Protocol::P2p(id)) if id == peer))
@@ -222,30 +185,24 @@ impl Driver {
     }
 
     fn on_swarm(&mut self, event: SwarmEvent<BehaviourEvent>) {
-        let now = Instant::now();
-        let jitter = platform::random_fraction();
         match event {
             SwarmEvent::Behaviour(event) => self.on_behaviour(event),
             SwarmEvent::ConnectionEstablished { peer_id: peer, connection_id, endpoint, .. } => {
                 let connection = Connection::new(connection_id, &endpoint, platform::unix_milliseconds());
                 self.opened(peer, connection);
             }
-            SwarmEvent::ConnectionClosed { peer_id: peer, connection_id, num_established, cause, .. } => {
+            SwarmEvent::ConnectionClosed { peer_id: peer, connection_id, cause, .. } => {
                 let reason = cause.map_or_else(|| "closed".to_owned(), |cause| cause.to_string());
                 self.closed(peer, connection_id, &reason);
-                if num_established == 0 && self.relays.contains(&peer) {
-                    self.relays.lost(peer, "the connection to it broke", now, jitter);
-                    self.report_relays();
-                }
+                self.relays.closed(peer, connection_id);
+                self.keep_relays();
             }
             SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
                 let reason = error.to_string();
                 tracing::debug!(%peer, reason, "dial failed");
                 self.shared.note(peer, "failed", None, &reason);
-                if self.relays.contains(&peer) {
-                    self.relays.lost(peer, "it cannot be reached", now, jitter);
-                    self.report_relays();
-                }
+                self.relays.unreachable(peer);
+                self.keep_relays();
                 let mut peers = self.shared.peers.borrow_mut();
                 if peers.peer(&peer).is_some_and(|known| known.dial == Dial::Running) {
                     let direct = peers.peer(&peer).is_some_and(|known| known.direct());
@@ -253,9 +210,8 @@ impl Driver {
                 }
             }
             SwarmEvent::ListenerClosed { listener_id, reason, .. } => {
-                let problem = reason.map_or_else(|error| error.to_string(), |()| "the reservation ended".to_owned());
-                self.relays.listener_closed(listener_id, &problem, now, jitter);
-                self.report_relays();
+                self.relays.listener_closed(listener_id, &reason);
+                self.keep_relays();
             }
             _ => {}
         }
@@ -271,9 +227,8 @@ impl Driver {
         tracing::debug!(%peer, path = ?connection.path, transport = ?connection.transport, "connected");
         let (path, transport, outbound) = (connection.path, connection.transport, connection.outbound);
         if transport == Transport::Websocket {
-            let order = self.relays.connected_to(peer, &connection.address, Instant::now());
-            self.carry_out(order);
-            self.report_relays();
+            self.relays.connected(peer, connection.id, &connection.address);
+            self.keep_relays();
             for (_, peer, via) in std::mem::take(&mut self.unsent) {
                 self.dial(peer, via);
             }
@@ -320,7 +275,7 @@ impl Driver {
             BehaviourEvent::Relay(relay::client::Event::ReservationReqAccepted { relay_peer_id, .. }) => {
                 self.shared.note(relay_peer_id, "reserved", None, "");
                 self.relays.reserved(relay_peer_id);
-                self.report_relays();
+                self.keep_relays();
             }
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 let agent = info.agent_version.chars().filter(|character| !character.is_control()).take(MAX_AGENT).collect();
@@ -333,6 +288,8 @@ impl Driver {
                     }
                 }
                 Err(ping::Failure::Unsupported) => {}
+                // A timer that ran late has no say: the relay is asked.
+                Err(_) if self.relays.doubted(&peer, connection) => self.keep_relays(),
                 Err(failure) => {
                     tracing::debug!(%peer, %failure, "no answer to ping");
                     self.swarm.close_connection(connection);
@@ -350,6 +307,11 @@ impl Driver {
                 if direct {
                     self.perf.answer(peer, stream);
                 }
+            }
+            streams::Event::Opened { peer, protocol, stream, .. } if protocol == PING => self.relays.probe(peer, stream),
+            streams::Event::Failed { peer, protocol, unsupported, .. } if protocol == PING => {
+                self.relays.probe_failed(peer, unsupported);
+                self.keep_relays();
             }
             streams::Event::Opened { peer, connection, inbound, mut stream, .. } => {
                 let mut peers = self.shared.peers.borrow_mut();

@@ -3,10 +3,7 @@
 use libp2p::PeerId;
 use serde::Serialize;
 
-use crate::{
-    peers::{Connection, Path, Peer, Transport},
-    relays::Standing,
-};
+use crate::peers::{Connection, Path, Peer, Transport};
 
 /// What happens to a node.
 #[derive(Debug, Clone, Serialize)]
@@ -122,7 +119,7 @@ pub struct Status {
 }
 
 /// One relay.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RelayStatus {
     /// Its multiaddr or URL.
@@ -132,18 +129,6 @@ pub struct RelayStatus {
     /// What went wrong last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
-}
-
-impl From<&crate::relays::Relay> for RelayStatus {
-    fn from(relay: &crate::relays::Relay) -> Self {
-        let state = match relay.standing() {
-            Standing::Connecting => "connecting",
-            Standing::Connected => "connected",
-            Standing::Reserved => "reserved",
-            Standing::Waiting => "waiting",
-        };
-        Self { address: relay.name(), state, problem: relay.problem.clone() }
-    }
 }
 
 /// What the origin stores.

@@ -14,7 +14,6 @@
 pub mod config;
 pub mod error;
 pub mod hash;
-pub mod relays;
 pub mod store;
 pub mod transport;
 
@@ -45,6 +44,8 @@ pub mod peers;
 pub mod perf;
 #[cfg(target_arch = "wasm32")]
 pub mod platform;
+#[cfg(target_arch = "wasm32")]
+pub mod relays;
 #[cfg(target_arch = "wasm32")]
 pub mod session;
 #[cfg(target_arch = "wasm32")]

@@ -96,7 +96,8 @@ impl Node {
             .ok_or_else(|| Error::Internal("the stored key is weak".to_owned()))?;
         let swarm = swarm::build(&key, &config, shim)?;
         let (shared, commands) = Shared::new(config, local, store, emit);
-        platform::spawn(Driver::new(swarm, shared.clone(), Relays::new(bootstrap)).run(commands));
+        let relays = Relays::new(&shared.config, bootstrap, shared.store.clone()).await;
+        platform::spawn(Driver::new(swarm, shared.clone(), relays).run(commands));
         Ok(Self { shared, did })
     }
 

@@ -1,318 +1,359 @@
-//! Which relays should hold a reservation for this page, and what to do next to get there.
+//! Keeps this page reachable: carries out what [`shoal_protocol::reservations`] orders, and reports to it what happened.
 //!
 //! ```text
-//!  Due ──resolve──► Resolving ──addresses──► Dialling ──connected──► Reserving ──accepted──► Reserved
-//!   ▲                  │                        │                        │                      │
-//!   └──── Waiting ◄────┴──────── anything that fails, with backoff ──────┴──────────────────────┘
+//!            resolve ──► bootstrap (fetch, DNS over HTTPS)
+//!  orders ── dial, disconnect ──► swarm          ──► connected, lost ──► reports
+//!            reserve ──► a listener on the relay's circuit address   ──► reserved, refused
+//!            probe ──► one ping on a stream of its own               ──► probed
 //! ```
 //!
-//! A decision table without IO: the driver reports what happened and carries out the orders. Time is an argument.
+//! A reservation is renewed by a second listener on the same address: libp2p's relay client lets the first one go when the second holds, so there is
+//! no moment in which the page cannot be reached. (It would renew by itself, too, but by the difference between the relay's clock and ours.)
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
-use libp2p::{Multiaddr, PeerId, core::transport::ListenerId, multiaddr::Protocol};
+use futures::{AsyncReadExt, AsyncWriteExt, FutureExt, StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
+use libp2p::{
+    Multiaddr, PeerId, Stream, Swarm,
+    core::transport::ListenerId,
+    multiaddr::Protocol,
+    relay::outbound::hop::ReserveError,
+    swarm::{
+        ConnectionId,
+        dial_opts::{DialOpts, PeerCondition},
+    },
+};
+use shoal_protocol::{
+    reservations::{Order, Problem, Reservations, Standing, Tier, remembered::Remembered},
+    time::Time,
+};
 use web_time::Instant;
 
-use crate::config::Bootstrap;
+use crate::{
+    behaviour::{Behaviour, PING},
+    bootstrap,
+    config::{Bootstrap, Config, Source},
+    event::RelayStatus,
+    platform,
+    store::Store,
+};
 
-/// The first wait after a failure; each further failure doubles it.
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-/// The longest wait. A person who sees "the relay is down" and starts it again should not wait longer for the page.
-const LONGEST_WAIT: Duration = Duration::from_secs(8);
-/// How long the steps between asking and holding a reservation may take together.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// A pause between two ticks, by either clock, that means that this page was frozen or the device asleep. Hidden tabs tick once a second.
+const SLEPT: Duration = Duration::from_secs(5);
+/// Under which name the store keeps the relays that worked.
+const RECORD: &str = "relays";
+/// Bytes of one ping: <https://github.com/libp2p/specs/blob/master/ping/ping.md>.
+const PING_BYTES: usize = 32;
 
-/// What the driver must do.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Order {
-    /// Ask this server's `/bootstrap` for addresses; answer with [`Relays::resolved`].
-    Resolve(usize, String),
-    /// Connect to a relay.
-    Dial(PeerId, Vec<Multiaddr>),
-    /// Listen on this circuit address, which asks for a reservation; report the listener by [`Relays::listening`].
-    Listen(usize, Multiaddr),
-}
-
-/// How one relay stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// On the way.
-    Connecting,
-    /// Connected, the reservation is asked for.
-    Connected,
-    /// Others can reach this page through it.
-    Reserved,
-    /// Failed; tried again by itself.
-    Waiting,
-}
-
+/// What a task of ours found out.
 #[derive(Debug)]
-enum State {
-    Due,
-    Resolving { until: Instant },
-    Dialling { until: Instant },
-    Reserving { listener: Option<ListenerId>, until: Instant },
-    Reserved { listener: Option<ListenerId> },
-    Waiting { until: Instant },
+pub enum Outcome {
+    /// A source's answer.
+    Resolved(usize, Result<Vec<(PeerId, Vec<Multiaddr>)>, Problem>),
+    /// Whether a relay answered.
+    Probed(PeerId, bool),
 }
 
-/// One relay that should hold a reservation.
+/// A WebSocket connection. A page has as many as it has relays: a handful.
 #[derive(Debug)]
-pub struct Relay {
-    source: Bootstrap,
-    state: State,
-    failures: u32,
-    peer: Option<PeerId>,
-    /// The address by which it is connected, ending in its PeerId.
-    address: Option<Multiaddr>,
-    /// What went wrong last.
-    pub problem: Option<String>,
+struct Link {
+    peer: PeerId,
+    id: ConnectionId,
+    /// Ends in the PeerId.
+    address: Multiaddr,
+    /// With which a reservation was asked for last.
+    listener: Option<ListenerId>,
 }
 
-impl Relay {
-    /// For people: the multiaddr where known, else what was configured.
-    pub fn name(&self) -> String {
-        match (&self.address, &self.source) {
-            (Some(address), _) | (None, Bootstrap::Address(address)) => address.to_string(),
-            (None, Bootstrap::Server(url)) => url.clone(),
-        }
-    }
-
-    /// How it stands.
-    pub fn standing(&self) -> Standing {
-        match self.state {
-            State::Due | State::Resolving { .. } | State::Dialling { .. } => Standing::Connecting,
-            State::Reserving { .. } => Standing::Connected,
-            State::Reserved { .. } => Standing::Reserved,
-            State::Waiting { .. } => Standing::Waiting,
-        }
-    }
-
-    fn fail(&mut self, now: Instant, jitter: f64, problem: String) {
-        let wait = FIRST_WAIT.saturating_mul(1 << self.failures.min(8)).min(LONGEST_WAIT);
-        self.failures = self.failures.saturating_add(1);
-        self.problem = Some(problem);
-        // Half fixed, half random: clients that lost the same relay do not come back as one wave.
-        self.state = State::Waiting { until: now + wait.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0) };
-    }
-}
-
-/// All relays that should hold a reservation.
+/// This page's relays.
 #[derive(Debug)]
 pub struct Relays {
-    relays: Vec<Relay>,
+    manager: Reservations<PeerId, Multiaddr>,
+    sources: Vec<Source>,
+    resolver: String,
+    connections: Vec<Link>,
+    tasks: FuturesUnordered<LocalBoxFuture<'static, Outcome>>,
+    clocks: Clocks,
+    remembered: Remembered,
+    store: Store,
 }
 
 impl Relays {
-    /// Wants a reservation at each of these.
-    pub fn new(sources: Vec<Bootstrap>) -> Self {
-        let relay = |source| Relay { source, state: State::Due, failures: 0, peer: None, address: None, problem: None };
-        Self { relays: sources.into_iter().map(relay).collect() }
-    }
-
-    /// Every relay, for the status.
-    pub fn iter(&self) -> impl Iterator<Item = &Relay> {
-        self.relays.iter()
-    }
-
-    /// Whether any relay holds a reservation.
-    pub fn reachable(&self) -> bool {
-        self.relays.iter().any(|relay| relay.standing() == Standing::Reserved)
-    }
-
-    /// Whether this peer is one of our relays.
-    pub fn contains(&self, peer: &PeerId) -> bool {
-        self.relays.iter().any(|relay| relay.peer.as_ref() == Some(peer))
-    }
-
-    /// Addresses of the connected relays, each ending in the relay's PeerId.
-    pub fn connected(&self) -> impl Iterator<Item = &Multiaddr> {
-        let connected = |relay: &&Relay| matches!(relay.standing(), Standing::Connected | Standing::Reserved);
-        self.relays.iter().filter(connected).filter_map(|relay| relay.address.as_ref())
-    }
-
-    /// Tries those that wait at once: the network or the page came back.
-    pub fn hurry(&mut self) {
-        for relay in &mut self.relays {
-            if let State::Waiting { .. } = relay.state {
-                relay.failures = 0;
-                relay.state = State::Due;
+    /// Wants reservations at relays of these sources. Reads from the store which ones worked before.
+    pub async fn new(config: &Config, bootstrap: Vec<Bootstrap>, store: Store) -> Self {
+        let (mut addresses, mut sources) = (Vec::new(), Vec::new());
+        for entry in bootstrap {
+            match entry {
+                Bootstrap::Address(address) => addresses.push(address),
+                Bootstrap::Source(source) => sources.push(source),
             }
+        }
+        let mut manager = Reservations::new(config.reservations, sources.len());
+        let mut add = |address: Multiaddr, tier| peer_of(&address).map(|peer| manager.add(peer, vec![address], tier));
+        for address in addresses {
+            add(address, Tier::Configured);
+        }
+        // A record that cannot be read is as good as none.
+        let record = store.record(RECORD).await.ok().flatten().unwrap_or_default();
+        let remembered = Remembered::read(&String::from_utf8_lossy(&record));
+        for address in remembered.addresses().filter_map(|text| crate::node::parse_relay(text).ok()) {
+            add(address, Tier::Remembered);
+        }
+        Self {
+            manager,
+            sources,
+            resolver: config.dns_resolver.clone(),
+            connections: Vec::new(),
+            tasks: FuturesUnordered::new(),
+            clocks: Clocks::new(),
+            remembered,
+            store,
         }
     }
 
-    /// What is to be done now.
-    pub fn due(&mut self, now: Instant, jitter: f64) -> Vec<Order> {
-        let mut orders = Vec::new();
-        for (index, relay) in self.relays.iter_mut().enumerate() {
-            match relay.state {
-                State::Waiting { until } if until <= now => relay.state = State::Due,
-                State::Resolving { until } | State::Dialling { until } | State::Reserving { until, .. } if until <= now => {
-                    relay.fail(now, jitter, "it did not answer in time".to_owned());
-                }
-                _ => {}
-            }
-            if !matches!(relay.state, State::Due) {
-                continue;
-            }
-            let until = now + PATIENCE;
-            match &relay.source {
-                Bootstrap::Server(url) => {
-                    orders.push(Order::Resolve(index, url.clone()));
-                    relay.state = State::Resolving { until };
-                }
-                Bootstrap::Address(address) => match split(address) {
-                    Some((peer, _)) => {
-                        relay.peer = Some(peer);
-                        orders.push(Order::Dial(peer, vec![address.clone()]));
-                        relay.state = State::Dialling { until };
-                    }
-                    None => relay.fail(now, jitter, "its address lacks a PeerId".to_owned()),
-                },
-            }
-        }
-        orders
-    }
-
-    /// A server's `/bootstrap` answered, or not.
-    pub fn resolved(&mut self, index: usize, answer: Result<(PeerId, Vec<Multiaddr>), String>, now: Instant, jitter: f64) -> Option<Order> {
-        let twin = answer
-            .as_ref()
-            .ok()
-            .is_some_and(|(peer, _)| self.relays.iter().enumerate().any(|(other, relay)| other != index && relay.peer == Some(*peer)));
-        let relay = self.relays.get_mut(index)?;
-        if !matches!(relay.state, State::Resolving { .. }) {
-            return None;
-        }
-        match answer {
-            Ok((peer, _)) if twin => {
-                relay.fail(now, jitter, format!("it is the same relay as another entry of `bootstrap` ({peer})"));
-                None
-            }
-            Ok((peer, addresses)) => {
-                relay.peer = Some(peer);
-                relay.state = State::Dialling { until: now + PATIENCE };
-                Some(Order::Dial(peer, addresses))
-            }
-            Err(problem) => {
-                relay.fail(now, jitter, problem);
-                None
-            }
+    /// The next thing that a task found out.
+    pub async fn next_outcome(&mut self) -> Outcome {
+        match self.tasks.next().await {
+            Some(outcome) => outcome,
+            None => futures::future::pending().await,
         }
     }
 
-    /// A connection to a peer stands; if it is a relay of ours, a reservation is asked for.
-    pub fn connected_to(&mut self, peer: PeerId, address: &Multiaddr, now: Instant) -> Option<Order> {
-        let (index, relay) = self.relays.iter_mut().enumerate().find(|(_, relay)| relay.peer == Some(peer))?;
-        if matches!(relay.state, State::Reserving { .. } | State::Reserved { .. }) {
-            return None;
+    /// Tells the manager of it.
+    pub fn found(&mut self, outcome: Outcome) {
+        let now = self.clocks.now();
+        match outcome {
+            Outcome::Resolved(source, answer) => self.manager.resolved(source, answer, now, &mut platform::random_fraction),
+            Outcome::Probed(peer, alive) => self.manager.probed(&peer, alive, now),
         }
+    }
+
+    /// Looks at the clocks: where they jumped, timers did not run, and connections may be gone.
+    pub fn tick(&mut self) {
+        if self.clocks.slept() {
+            self.woke();
+        }
+    }
+
+    /// The page, the network or the device came back.
+    pub fn woke(&mut self) {
+        self.manager.woke(self.clocks.now());
+    }
+
+    /// A WebSocket connection stands.
+    pub fn connected(&mut self, peer: PeerId, id: ConnectionId, address: &Multiaddr) {
         let mut address = address.clone();
         if !matches!(address.iter().last(), Some(Protocol::P2p(_))) {
             address.push(Protocol::P2p(peer));
         }
-        relay.address = Some(address.clone());
-        relay.state = State::Reserving { listener: None, until: now + PATIENCE };
-        Some(Order::Listen(index, address.with(Protocol::P2pCircuit)))
+        self.forget(&peer);
+        self.connections.push(Link { peer, id, address, listener: None });
+        self.manager.connected(&peer);
     }
 
-    /// The listener that asks for the reservation exists.
-    pub fn listening(&mut self, index: usize, id: ListenerId) {
-        if let Some(Relay { state: State::Reserving { listener, .. }, .. }) = self.relays.get_mut(index) {
-            *listener = Some(id);
+    /// A connection closed.
+    pub fn closed(&mut self, peer: PeerId, id: ConnectionId) {
+        if self.link(&peer).is_some_and(|link| link.id == id) {
+            self.forget(&peer);
+            self.lost(peer, Problem::Broken);
         }
     }
 
-    /// The relay accepted, or renewed.
+    /// A dial to this peer failed.
+    pub fn unreachable(&mut self, peer: PeerId) {
+        if self.link(&peer).is_none() {
+            self.lost(peer, Problem::Unreachable);
+        }
+    }
+
+    fn link(&self, peer: &PeerId) -> Option<&Link> {
+        self.connections.iter().find(|link| link.peer == *peer)
+    }
+
+    /// Forgets the connection to a peer. Which it was.
+    fn forget(&mut self, peer: &PeerId) -> Option<Link> {
+        let index = self.connections.iter().position(|link| link.peer == *peer)?;
+        Some(self.connections.swap_remove(index))
+    }
+
+    fn lost(&mut self, peer: PeerId, problem: Problem) {
+        self.manager.lost(&peer, problem, self.clocks.now(), &mut platform::random_fraction);
+    }
+
+    /// The relay granted the reservation, or renewed it.
     pub fn reserved(&mut self, peer: PeerId) {
-        for relay in self.relays.iter_mut().filter(|relay| relay.peer == Some(peer)) {
-            if let State::Reserving { listener, .. } = relay.state {
-                relay.state = State::Reserved { listener };
-                relay.failures = 0;
-                relay.problem = None;
+        self.manager.reserved(&peer, self.clocks.now(), &mut platform::random_fraction);
+        let Some(address) = self.link(&peer).map(|link| link.address.to_string()) else { return };
+        if self.remembered.worked(&address, platform::unix_milliseconds() as u64 / 1_000) {
+            let (store, record) = (self.store.clone(), self.remembered.write());
+            // Losing it costs a convenience of a later visit.
+            platform::spawn(async move { drop(store.set_record(RECORD, record.as_bytes()).await) });
+        }
+    }
+
+    /// A listener ended: if it is the one that a reservation was asked for with, the relay refused or ended it.
+    pub fn listener_closed(&mut self, id: ListenerId, reason: &Result<(), io::Error>) {
+        let Some(link) = self.connections.iter_mut().find(|link| link.listener == Some(id)) else { return };
+        link.listener = None;
+        let peer = link.peer;
+        self.manager.refused(&peer, problem_of(reason), self.clocks.now(), &mut platform::random_fraction);
+    }
+
+    /// A ping was not answered. Whether it is a relay's: then it is asked before anything is concluded.
+    pub fn doubted(&mut self, peer: &PeerId, id: ConnectionId) -> bool {
+        let ours = self.manager.contains(peer) && self.link(peer).is_some_and(|link| link.id == id);
+        if ours {
+            self.manager.doubted(peer, self.clocks.now());
+        }
+        ours
+    }
+
+    /// The stream for a probe is open.
+    pub fn probe(&mut self, peer: PeerId, stream: Stream) {
+        self.tasks.push(async move { Outcome::Probed(peer, ping(stream).await.is_ok()) }.boxed_local());
+    }
+
+    /// The stream for a probe could not be opened. A relay that knows no ping has answered, too.
+    pub fn probe_failed(&mut self, peer: PeerId, unsupported: bool) {
+        self.manager.probed(&peer, unsupported, self.clocks.now());
+    }
+
+    /// Carries out what is due, and what becomes due by that.
+    pub fn carry_out(&mut self, swarm: &mut Swarm<Behaviour>) {
+        loop {
+            let orders = self.manager.due(self.clocks.now(), &mut platform::random_fraction);
+            if orders.is_empty() {
+                return;
+            }
+            for order in orders {
+                self.carry_out_one(order, swarm);
             }
         }
     }
 
-    /// A relay could not be reached, or its last connection closed.
-    pub fn lost(&mut self, peer: PeerId, problem: &str, now: Instant, jitter: f64) {
-        for relay in self.relays.iter_mut().filter(|relay| relay.peer == Some(peer)) {
-            if !matches!(relay.state, State::Waiting { .. } | State::Due) {
-                relay.fail(now, jitter, problem.to_owned());
+    fn carry_out_one(&mut self, order: Order<PeerId, Multiaddr>, swarm: &mut Swarm<Behaviour>) {
+        match order {
+            Order::Resolve(index) => {
+                let Some(source) = self.sources.get(index).cloned() else { return };
+                let resolver = self.resolver.clone();
+                self.tasks.push(async move { Outcome::Resolved(index, bootstrap::resolve(&source, &resolver).await) }.boxed_local());
+            }
+            Order::Dial(peer, _) if self.link(&peer).is_some() => self.manager.connected(&peer),
+            Order::Dial(peer, addresses) => {
+                let options = DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::Always).build();
+                if let Err(error) = swarm.dial(options) {
+                    self.lost(peer, Problem::Other(error.to_string()));
+                }
+            }
+            Order::Reserve(peer) => {
+                let Some(link) = self.connections.iter_mut().find(|link| link.peer == peer) else {
+                    return self.lost(peer, Problem::Broken);
+                };
+                match swarm.listen_on(link.address.clone().with(Protocol::P2pCircuit)) {
+                    Ok(listener) => link.listener = Some(listener),
+                    Err(error) => self.lost(peer, Problem::Other(error.to_string())),
+                }
+            }
+            Order::Probe(peer) => match self.link(&peer) {
+                Some(link) => swarm.behaviour_mut().streams.open(peer, link.id, PING),
+                None => self.lost(peer, Problem::Broken),
+            },
+            Order::Disconnect(peer) => {
+                if let Some(link) = self.forget(&peer) {
+                    swarm.close_connection(link.id);
+                }
             }
         }
     }
 
-    /// The listener of a reservation ended: it was refused or ran out.
-    pub fn listener_closed(&mut self, id: ListenerId, problem: &str, now: Instant, jitter: f64) {
-        for relay in &mut self.relays {
-            if let State::Reserving { listener: Some(listener), .. } | State::Reserved { listener: Some(listener) } = relay.state
-                && listener == id
-            {
-                relay.fail(now, jitter, problem.to_owned());
-            }
-        }
+    /// Addresses of the relays that can be dialled through, each ending in the relay's PeerId.
+    pub fn connected_addresses(&self) -> impl Iterator<Item = &Multiaddr> {
+        self.connections.iter().filter(|link| self.manager.contains(&link.peer)).map(|link| &link.address)
+    }
+
+    /// Every relay in use, and what is wrong with the others and with the sources.
+    pub fn status(&self) -> Vec<RelayStatus> {
+        let relays = self.manager.rows().map(|row| {
+            let address = self.link(row.id).map(|link| &link.address).or(row.addresses.first());
+            let address = address.map_or_else(|| row.id.to_string(), ToString::to_string);
+            RelayStatus { address, state: word(row.standing), problem: row.problem.map(ToString::to_string) }
+        });
+        let sources = self.sources.iter().enumerate().filter_map(|(index, source)| {
+            let (standing, problem) = self.manager.source(index)?;
+            let told = standing != Standing::Connected;
+            told.then(|| RelayStatus { address: source.to_string(), state: word(standing), problem: problem.map(ToString::to_string) })
+        });
+        relays.chain(sources).collect()
     }
 }
 
-fn split(address: &Multiaddr) -> Option<(PeerId, Multiaddr)> {
-    let mut base = address.clone();
-    match base.pop() {
-        Some(Protocol::P2p(peer)) => Some((peer, base)),
+fn word(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Connecting => "connecting",
+        Standing::Connected => "connected",
+        Standing::Reserved => "reserved",
+        Standing::Idle | Standing::Waiting => "waiting",
+    }
+}
+
+fn peer_of(address: &Multiaddr) -> Option<PeerId> {
+    match address.iter().last() {
+        Some(Protocol::P2p(peer)) => Some(peer),
         _ => None,
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn relay() -> (PeerId, Multiaddr) {
-        let peer = PeerId::random();
-        (peer, format!("/ip4/127.0.0.1/tcp/1/ws/p2p/{peer}").parse().unwrap())
-    }
-
-    #[test]
-    fn a_relay_is_dialled_reserved_and_repaired() {
-        let (peer, address) = relay();
-        let mut relays = Relays::new(vec![Bootstrap::Address(address.clone())]);
-        let now = Instant::now();
-        assert_eq!(relays.due(now, 0.0), vec![Order::Dial(peer, vec![address.clone()])]);
-        assert_eq!(relays.due(now, 0.0), vec![]);
-        let listen = relays.connected_to(peer, &address, now);
-        assert_eq!(listen, Some(Order::Listen(0, address.clone().with(Protocol::P2pCircuit))));
-        relays.reserved(peer);
-        assert!(relays.reachable());
-
-        relays.lost(peer, "gone", now, 1.0);
-        assert!(!relays.reachable());
-        assert_eq!(relays.due(now, 0.0), vec![]);
-        assert_eq!(relays.due(now + FIRST_WAIT, 0.0), vec![Order::Dial(peer, vec![address])]);
-    }
-
-    #[test]
-    fn waits_grow_up_to_a_bound_and_a_hint_ends_them() {
-        let (peer, address) = relay();
-        let mut relays = Relays::new(vec![Bootstrap::Address(address)]);
-        let mut now = Instant::now();
-        for _ in 0..20 {
-            assert_eq!(relays.due(now, 0.0).len(), 1);
-            relays.lost(peer, "refused", now, 1.0);
-            now += LONGEST_WAIT;
+/// Why a listener ended, by what libp2p's relay client says.
+fn problem_of(reason: &Result<(), io::Error>) -> Problem {
+    let Err(error) = reason else { return Problem::Broken };
+    let mut cause = error.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static));
+    while let Some(error) = cause {
+        match error.downcast_ref::<ReserveError>() {
+            Some(ReserveError::ResourceLimitExceeded) => return Problem::Full,
+            Some(ReserveError::Refused) => return Problem::Refused,
+            Some(ReserveError::Unsupported) => return Problem::NoRelay,
+            Some(ReserveError::Protocol(problem)) => return Problem::Other(format!("its answer cannot be understood: {problem}")),
+            Some(ReserveError::Io(_)) => return Problem::Broken,
+            None => cause = error.source(),
         }
-        assert_eq!(relays.due(now, 0.0).len(), 1);
-        relays.lost(peer, "refused", now, 1.0);
-        assert_eq!(relays.due(now, 0.0).len(), 0);
-        relays.hurry();
-        assert_eq!(relays.due(now, 0.0).len(), 1);
+    }
+    Problem::Other(error.to_string())
+}
+
+/// Sends bytes that cannot be guessed and waits for them. How long is the manager's affair.
+async fn ping(mut stream: Stream) -> io::Result<()> {
+    let mut sent = [0; PING_BYTES];
+    getrandom::fill(&mut sent).map_err(io::Error::other)?;
+    stream.write_all(&sent).await?;
+    stream.flush().await?;
+    let mut received = [0; PING_BYTES];
+    stream.read_exact(&mut received).await?;
+    let _ = stream.close().await;
+    if sent == received { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
+}
+
+/// Two clocks that go wrong in different ways: the monotonic one may stand still while the device sleeps, the other one is set by people.
+#[derive(Debug)]
+struct Clocks {
+    start: Instant,
+    /// By both clocks, when they were looked at last.
+    looked: (Instant, f64),
+}
+
+impl Clocks {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self { start: now, looked: (now, platform::unix_milliseconds()) }
     }
 
-    #[test]
-    fn silence_counts_as_failure() {
-        let mut relays = Relays::new(vec![Bootstrap::Server("http://relay.example".into())]);
-        let now = Instant::now();
-        assert_eq!(relays.due(now, 0.0), vec![Order::Resolve(0, "http://relay.example".into())]);
-        assert_eq!(relays.due(now + PATIENCE, 0.0), vec![]);
-        assert_eq!(relays.iter().next().unwrap().standing(), Standing::Waiting);
+    fn now(&self) -> Time {
+        Time::from_origin(self.start.elapsed())
+    }
+
+    /// Whether either clock went on by far more than a tick since the last look, or the second one was set back.
+    fn slept(&mut self) -> bool {
+        let (now, unix) = (Instant::now(), platform::unix_milliseconds());
+        let (before, unix_before) = std::mem::replace(&mut self.looked, (now, unix));
+        now.duration_since(before) > SLEPT || (unix - unix_before).abs() > SLEPT.as_secs_f64() * 1_000.0
     }
 }

@@ -84,6 +84,9 @@ export async function startRelay({ port, dataDirectory, host = '0.0.0.0', webRoo
       child.kill('SIGKILL')
       await exited
     },
+    /** Makes it answer nothing while its connections stand, as behind a network that was cut; `resume` ends that. */
+    pause: () => child.kill('SIGSTOP'),
+    resume: () => child.kill('SIGCONT'),
     /** What it says of itself: traffic, reservations, circuits. */
     async health() {
       const response = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(5_000) })

@@ -10,6 +10,8 @@ import { VERSION } from './version.ts'
 /** A complete configuration: what the wasm node is started with. Plain data. */
 export interface Settings {
   bootstrap: string[]
+  reservations: number
+  dnsResolver: string
   store: { kind: 'indexeddb' | 'memory'; name: string }
   iceServers: IceServer[]
   metadata: { client: string; version: string }
@@ -31,6 +33,10 @@ const MAX_BOOTSTRAP = 16
 const MAX_ICE_SERVERS = 8
 /** Bounds the length of one address or URL. */
 const MAX_ADDRESS = 512
+/** One relay may end, and the page is still reachable; each further one costs a connection. */
+const RESERVATIONS = { least: 1, most: 8, default: 2 }
+/** Answers JSON to any page. Asked only where `bootstrap` has a `/dnsaddr` name. */
+const DNS_RESOLVER = 'https://cloudflare-dns.com/dns-query'
 const TIMEOUT = { least: 1_000, most: 120_000, default: 20_000 }
 /** More than 400 peer connections make a page crawl; fewer than two leave no room for a relay and a peer. */
 const CONNECTIONS = { least: 2, most: 400, default: 64 }
@@ -40,9 +46,11 @@ const CONNECTIONS = { least: 2, most: 400, default: 64 }
  * @param page the page's address, against which relative URLs are read and whose server is the default relay; undefined outside a page
  */
 export function complete(config: NodeConfig, page: string | undefined): Settings {
-  const fields = record('config', config, ['bootstrap', 'store', 'iceServers', 'metadata', 'connectionTimeout', 'maxConnections'])
+  const fields = record('config', config, ['bootstrap', 'reservations', 'dnsResolver', 'store', 'iceServers', 'metadata', 'connectionTimeout', 'maxConnections'])
   return {
     bootstrap: bootstrap(fields['bootstrap'], page),
+    reservations: integer('reservations', fields['reservations'], RESERVATIONS, 'relays'),
+    dnsResolver: resolver(fields['dnsResolver'] ?? DNS_RESOLVER, page),
     store: store(fields['store']),
     iceServers: list('iceServers', fields['iceServers'] ?? [], MAX_ICE_SERVERS).map((server, index) => iceServer(`iceServers[${index}]`, server)),
     metadata: metadata(fields['metadata']),
@@ -64,6 +72,10 @@ function bootstrap(value: unknown, page: string | undefined): string[] {
 
 function relay(field: string, value: unknown, page: string | undefined): string {
   const address = text(field, value, MAX_ADDRESS)
+  if (address.startsWith('/dnsaddr/')) {
+    if (!/^\/dnsaddr\/[\w-]+(\.[\w-]+)*(\/p2p\/[1-9A-HJ-NP-Za-km-z]{46,60})?$/.test(address)) throw invalid(field, `"${address}" is not a name of relays; write something like /dnsaddr/relays.example`)
+    return address
+  }
   if (address.startsWith('/')) {
     if (!/^(\/[\x21-\x2e\x30-\x7e]+)+\/p2p\/[1-9A-HJ-NP-Za-km-z]{46,60}$/.test(address)) {
       throw invalid(field, `"${address}" is not a relay's multiaddr; it must end in /p2p/<PeerId>, like /dns4/relay.example/tcp/443/tls/ws/p2p/12D3Koo…`)
@@ -80,6 +92,15 @@ function relay(field: string, value: unknown, page: string | undefined): string 
     throw invalid(field, `a page served by https may not talk to "${url.origin}"; give the relay a certificate and write "https://${url.host}"`)
   }
   if (!url.pathname.endsWith('/')) url.pathname += '/'
+  return url.href
+}
+
+function resolver(value: unknown, page: string | undefined): string {
+  const address = text('dnsResolver', value, MAX_ADDRESS)
+  const url = URL.parse(address, page)
+  if (!url || !isHttp(url) || url.username || url.password || url.search || url.hash) {
+    throw invalid('dnsResolver', `"${address}" is not the URL of a resolver; write something like "${DNS_RESOLVER}", without a query`)
+  }
   return url.href
 }
 

@@ -37,7 +37,7 @@ export class Tab {
     const { signal } = this.#left
     addEventListener('pagehide', () => this.#putAside(), { signal })
     addEventListener('pageshow', (event) => event.persisted && this.#takePart(), { signal })
-    addEventListener('online', () => this.#supervisor?.hurry(), { signal })
+    for (const [target, type] of signsOfChange()) target.addEventListener(type, () => this.#comeBack(), { signal })
     document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && this.#comeBack(), { signal })
     this.#takePart()
   }
@@ -128,7 +128,7 @@ export class Tab {
     this.#follower = undefined
   }
 
-  /** The tab is looked at again; timers and connections may have slept meanwhile. */
+  /** The tab is looked at again, thawed, or on another network; timers and connections may have slept meanwhile, or be dead. */
   #comeBack(): void {
     this.#supervisor?.hurry()
     this.#follower?.check()
@@ -142,4 +142,11 @@ export class Tab {
     this.#supervisor = undefined
     this.#listener.down('The page was left, and came back.')
   }
+}
+
+/** Events after which nothing is sure that was. Hints only: the node asks its relays, and also notices by its own clocks that it slept. */
+function signsOfChange(): [EventTarget, string][] {
+  // Chromium's Network Information: fires where the device changes from one network to another without being offline between.
+  const { connection } = navigator as { connection?: EventTarget }
+  return [[globalThis, 'online'], [document, 'resume'], ...(connection ? [[connection, 'change'] satisfies [EventTarget, string]] : [])]
 }

@@ -28,10 +28,18 @@ export type ContentProfile =
  */
 export interface NodeConfig {
   /**
-   * Where to find relays: multiaddrs that end in `/p2p/<PeerId>`, or `http(s)` URLs of a relay, whose `/bootstrap` is then asked.
-   * Default: the server that the page came from.
+   * Where to find relays: multiaddrs that end in `/p2p/<PeerId>`, `http(s)` URLs of a relay, whose `/bootstrap` is then asked, or names
+   * `/dnsaddr/<name>`, whose TXT records say the addresses. Default: the server that the page came from.
+   * Where none of them answers, relays that worked in earlier visits are tried.
    */
   bootstrap?: string[]
+  /** How many relays shall hold a reservation for this page, where as many are known. 1 to 8; default 2, so that one may end. */
+  reservations?: number
+  /**
+   * Who is asked what a `/dnsaddr` name stands for: a DNS resolver that answers `application/dns-json` over HTTPS. It learns the name and the
+   * visitor's address. Default `https://cloudflare-dns.com/dns-query`; it is asked only where `bootstrap` has such a name.
+   */
+  dnsResolver?: string
   /** Where blocks and the identity are kept. Default `{ kind: 'indexeddb', name: 'shoal' }`. `memory` forgets all when the page closes. */
   store?: { kind?: 'indexeddb' | 'memory'; name?: string }
   /** STUN and TURN servers for WebRTC, as in `RTCConfiguration`. Default: none, which is enough inside one network. */

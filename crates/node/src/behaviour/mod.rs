@@ -10,6 +10,9 @@ use crate::{config::Config, perf::PERF};
 /// Our streams between Shoal peers: see `crates/protocol/docs/session.md`.
 pub const SESSION: StreamProtocol = StreamProtocol::new("/shoal/session/1.0.0");
 
+/// libp2p's ping, on streams of our own where an answer is needed now: `ping::Behaviour` asks by its own timer only.
+pub const PING: StreamProtocol = ping::PROTOCOL_NAME;
+
 /// All behaviours of a node in a page.
 #[derive(NetworkBehaviour)]
 pub struct Behaviour {

@@ -126,7 +126,7 @@ impl Driver {
 
     /// Dials through every relay we know, to stay with the relayed connection.
     fn dial_relayed(&mut self, peer: PeerId, via: &[Multiaddr]) {
-        let relays: BTreeSet<Multiaddr> = self.relays.connected().chain(via).cloned().collect();
+        let relays: BTreeSet<Multiaddr> = self.relays.connected_addresses().chain(via).cloned().collect();
         let addresses: Vec<Multiaddr> =
             relays.into_iter().map(|relay| relay.with(Protocol::P2pCircuit).with(Protocol::P2p(peer))).collect();
         self.note_dial(peer, "dialling", &addresses);

@@ -16,7 +16,8 @@ pub async fn sleep(duration: Duration) {
 
 /// Milliseconds since the Unix epoch, by the clock of this device (which may be wrong: for display only).
 pub fn unix_milliseconds() -> f64 {
-    js_sys::Date::now()
+    // Not `Date.now()`, which means something else in the package: see `crates/web/ts/clock.ts`.
+    js_sys::Date::new_0().get_time()
 }
 
 /// A uniformly random number in `0.0..1.0`, for jitter only.

@@ -15,6 +15,8 @@ test('the version is that of the package', async () => {
 test('an empty config is a complete one', () => {
   assert.deepEqual(complete({}, PAGE), {
     bootstrap: ['http://192.168.1.5:8080/'],
+    reservations: 2,
+    dnsResolver: 'https://cloudflare-dns.com/dns-query',
     store: { kind: 'indexeddb', name: 'shoal' },
     iceServers: [],
     metadata: { client: 'shoal', version: VERSION },
@@ -26,7 +28,9 @@ test('an empty config is a complete one', () => {
 test('what is given is kept, and addresses become absolute', () => {
   const settings = complete(
     {
-      bootstrap: [RELAY, 'https://relay.example', './relay', 'http://localhost:1234/x'],
+      bootstrap: [RELAY, 'https://relay.example', './relay', 'http://localhost:1234/x', '/dnsaddr/relays.example'],
+      reservations: 3,
+      dnsResolver: './dns',
       store: { name: 'notes.v2' },
       iceServers: [{ urls: 'stun:stun.example:3478' }, { urls: ['turn:a.example', 'turns:a.example?transport=tcp'], username: 'u', credential: 'c' }],
       metadata: { client: 'notes' },
@@ -35,7 +39,8 @@ test('what is given is kept, and addresses become absolute', () => {
     },
     PAGE,
   )
-  assert.deepEqual(settings.bootstrap, [RELAY, 'https://relay.example/', 'http://192.168.1.5:8080/app/relay/', 'http://localhost:1234/x/'])
+  assert.deepEqual(settings.bootstrap, [RELAY, 'https://relay.example/', 'http://192.168.1.5:8080/app/relay/', 'http://localhost:1234/x/', '/dnsaddr/relays.example'])
+  assert.deepEqual([settings.reservations, settings.dnsResolver], [3, 'http://192.168.1.5:8080/app/dns'])
   assert.deepEqual(settings.store, { kind: 'indexeddb', name: 'notes.v2' })
   assert.deepEqual(settings.iceServers, [{ urls: ['stun:stun.example:3478'] }, { urls: ['turn:a.example', 'turns:a.example?transport=tcp'], username: 'u', credential: 'c' }])
   assert.deepEqual(settings.metadata, { client: 'notes', version: VERSION })
@@ -51,6 +56,10 @@ const wrong = [
   [{ bootstrap: ['relay.example'] }, /^bootstrap\[0\]: "relay.example" is neither/],
   [{ bootstrap: [RELAY, 'ftp://relay.example'] }, /^bootstrap\[1\]: /],
   [{ bootstrap: ['/ip4/127.0.0.1/tcp/8080/ws'] }, /^bootstrap\[0\]: .* must end in \/p2p\//],
+  [{ bootstrap: ['/dnsaddr/relays example'] }, /^bootstrap\[0\]: .* is not a name of relays/],
+  [{ reservations: 0 }, /^reservations: must be a whole number of relays from 1 to 8/],
+  [{ dnsResolver: 'https://dns.example/?name=x' }, /^dnsResolver: .* without a query/],
+  [{ dnsResolver: 'ftp://dns.example' }, /^dnsResolver: /],
   [{ bootstrap: ['https://me:secret@relay.example'] }, /^bootstrap\[0\]: .* no user name/],
   [{ bootstrap: ['https://relay.example/?x'] }, /^bootstrap\[0\]: .* query/],
   [{ bootstrap: [7] }, /^bootstrap\[0\]: must be a string, got 7/],

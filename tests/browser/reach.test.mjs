@@ -1,0 +1,216 @@
+// A page stays reachable: two relays hold a reservation for it, what breaks is repaired, and whatever slept comes back by itself. Shown on real relays and
+// browsers, by their own counts: a page is believed to be reachable when a stranger has connected to it.
+import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { after, before, test } from 'node:test'
+import { openApp, until } from '../app.mjs'
+import { launch } from '../browsers.mjs'
+import { packagePages } from '../pages.mjs'
+import { createRelay } from '../relay.mjs'
+
+/** Milliseconds in which a page that woke up must be reachable again. */
+const BACK_WITHIN = 10_000
+/** Milliseconds for which a tab is frozen. */
+const FROZEN = process.env.SHOAL_LONG ? 600_000 : 20_000
+const HOUR = 3_600_000
+
+let pages
+/** Serves the pages, and is never broken. */
+let site
+let relays
+let browser
+before(async () => {
+  pages = await packagePages()
+  site = await createRelay({ webRoot: pages.path })
+  relays = await Promise.all([createRelay(), createRelay(), createRelay()])
+  browser = await launch('chromium')
+})
+after(async () => {
+  await browser?.close()
+  await Promise.all([site, ...(relays ?? [])].map((relay) => relay?.stop()))
+  await pages?.remove()
+})
+
+/** A page that runs a node with these settings. */
+async function startPage(t, config, { prepare } = {}) {
+  const page = await openApp(browser, site.url, { ready: false, prepare })
+  t.after(() => page.isClosed() || page.close())
+  await page.waitForFunction(() => window.shoalPackage !== undefined, { timeout: 30_000 })
+  await page.evaluate(async (config) => {
+    window.shoal = await window.shoalPackage.createNode({ store: { kind: 'memory' }, ...config })
+  }, config)
+  return page
+}
+
+const status = (page) => page.evaluate(() => window.shoal.status())
+const reserved = async (page) => (await status(page)).relays.filter(({ state }) => state === 'reserved').map(({ address }) => Number(/tcp\/(\d+)/.exec(address)[1]))
+const said = async (page) => JSON.stringify((await status(page)).relays)
+
+/** Waits until so many relays hold a reservation for the page. @returns their ports */
+async function holds(page, count, within = 30_000) {
+  await until(async () => (await reserved(page)).length >= count, within, async () => `not ${count} relays hold: ${await said(page)}`)
+  return reserved(page)
+}
+
+/** Connects to a page through exactly this relay, as a stranger, and leaves. */
+async function reachedThrough(t, relay, page) {
+  const peer = await page.evaluate(() => window.shoal.peerId)
+  const stranger = await startPage(t, { bootstrap: [relay.url] })
+  await until(async () => (await status(stranger)).relays.some(({ state }) => state === 'reserved'), 20_000, async () => `the stranger has no relay: ${await said(stranger)}`)
+  const connection = await stranger.evaluate((peer) => window.shoal.connect(peer, { signal: AbortSignal.timeout(10_000) }).then(({ path }) => path, (error) => error.message), peer)
+  assert.match(connection, /^(direct|relayed)$/)
+  await stranger.evaluate(() => window.shoal.stop())
+}
+
+test('a page given only a server’s URL joins', async (t) => {
+  const page = await startPage(t, { bootstrap: [relays[1].url] })
+  assert.deepEqual(await holds(page, 1), [relays[1].port])
+  await reachedThrough(t, relays[1], page)
+})
+
+test('two of three relays hold; one is killed: the page stays reachable, and the third takes its place', async (t) => {
+  const page = await startPage(t, { bootstrap: relays.map(({ url }) => url) })
+  const held = await holds(page, 2)
+  assert.equal(held.length, 2)
+  const gone = relays.find(({ port }) => port === held[0])
+  const left = relays.find(({ port }) => port === held[1])
+  await gone.kill()
+  t.after(() => gone.restart())
+  const began = Date.now()
+  await until(async () => !(await reserved(page)).includes(gone.port), 5_000, 'the page has not noticed')
+  assert.ok((await status(page)).reachable, 'the other one still holds')
+  await reachedThrough(t, left, page)
+  const now = await holds(page, 2)
+  assert.ok(!now.includes(gone.port), `held by ${now}`)
+  t.diagnostic(`two again ${Date.now() - began} ms after the kill`)
+})
+
+test('the only other relay is killed and comes back: two hold again', async (t) => {
+  const [one, other] = relays
+  const page = await startPage(t, { bootstrap: [one.url, other.url] })
+  await holds(page, 2)
+  await other.kill()
+  await until(async () => (await reserved(page)).length === 1, 5_000, 'the page has not noticed')
+  await sleep(2_000)
+  assert.ok((await status(page)).reachable)
+  await other.restart()
+  const began = Date.now()
+  await holds(page, 2, 20_000)
+  t.diagnostic(`repaired ${Date.now() - began} ms after the relay was back`)
+})
+
+test(`a tab frozen for ${FROZEN / 1_000} s, its relay restarted meanwhile: reachable 10 s after it woke`, async (t) => {
+  const relay = relays[1]
+  const page = await startPage(t, { bootstrap: [relay.url] })
+  await holds(page, 1)
+  const session = await page.createCDPSession()
+  await session.send('Page.setWebLifecycleState', { state: 'frozen' })
+  await relay.restart()
+  await sleep(FROZEN)
+  assert.equal((await relay.health()).reservations, 0, 'the tab was not asleep at all')
+  await session.send('Page.setWebLifecycleState', { state: 'active' })
+  await reachableAgain(t, page, relay)
+})
+
+test('a network that came back, and a relay that is silent behind it: noticed by asking, not by waiting for a timer', async (t) => {
+  const relay = relays[2]
+  const page = await startPage(t, { bootstrap: [relay.url] })
+  await holds(page, 1)
+  // A stopped process answers nothing, and its kernel keeps the connection: what a path that was cut looks like.
+  relay.pause()
+  t.after(() => relay.resume())
+  const session = await page.createCDPSession()
+  const network = (offline) => session.send('Network.emulateNetworkConditions', { offline, latency: 0, downloadThroughput: -1, uploadThroughput: -1 })
+  await network(true)
+  await network(false)
+  const began = Date.now()
+  // libp2p's own ping would take 15 to 35 s.
+  await until(async () => !(await status(page)).reachable, 5_000, async () => `the page believes in a dead relay: ${await said(page)}`)
+  t.diagnostic(`noticed after ${Date.now() - began} ms`)
+  relay.resume()
+  await holds(page, 1, BACK_WITHIN)
+  await reachedThrough(t, relay, page)
+})
+
+for (const [what, shift] of [['an hour fast', HOUR], ['an hour slow', -HOUR], ['ten days fast', 240 * HOUR]]) {
+  test(`the device's clock is set: it is ${what}, and relays hold all the same, also after a restart`, async (t) => {
+    const relay = relays[1]
+    const page = await startPage(t, { bootstrap: [relay.url] }, { prepare: clockOfOurs })
+    await holds(page, 1)
+    await page.evaluate((shift) => new BroadcastChannel('clock').postMessage(shift), shift)
+    await sleep(500)
+    await relay.restart()
+    await until(async () => (await relay.health()).reservations >= 1 && (await status(page)).reachable, 20_000, async () => `no reservation: ${await said(page)}`)
+    const [{ openedAt }] = await page.evaluate(() => window.shoal.connections())
+    assert.ok(Math.abs(openedAt - Date.now() - shift) < 60_000, `the worker's clock is off by ${openedAt - Date.now()} ms`)
+    await reachedThrough(t, relay, page)
+  })
+}
+
+test('names of relays by DNS over HTTPS, names that lead to names included', async (t) => {
+  const { peerId } = await (await fetch(`${relays[2].url}/bootstrap`)).json()
+  const records = {
+    '_dnsaddr.relays.example': ['dnsaddr=/dnsaddr/a.relays.example', 'unrelated'],
+    '_dnsaddr.a.relays.example': [`dnsaddr=/ip4/127.0.0.1/tcp/4001/p2p/${peerId}`, `dnsaddr=/ip4/127.0.0.1/tcp/${relays[2].port}/ws/p2p/${peerId}`],
+  }
+  const asked = []
+  const resolver = createServer((request, response) => {
+    const name = new URL(request.url, 'http://resolver').searchParams.get('name')
+    asked.push(name)
+    const Answer = (records[name] ?? []).map((text) => ({ name, type: 16, TTL: 60, data: JSON.stringify(text) }))
+    response.writeHead(200, { 'content-type': 'application/dns-json', 'access-control-allow-origin': '*' }).end(JSON.stringify({ Status: 0, Answer }))
+  })
+  await new Promise((resolve) => resolver.listen(0, '127.0.0.1', resolve))
+  t.after(() => resolver.close())
+  const page = await startPage(t, { bootstrap: ['/dnsaddr/relays.example'], dnsResolver: `http://127.0.0.1:${resolver.address().port}/dns-query` })
+  assert.deepEqual(await holds(page, 1), [relays[2].port])
+  assert.deepEqual(asked, ['_dnsaddr.relays.example', '_dnsaddr.a.relays.example'])
+})
+
+test('the server of the settings is gone: a relay that worked in an earlier visit is found again', async (t) => {
+  const [server, relay] = [await createRelay(), relays[1]]
+  t.after(() => server.stop())
+  const name = 'earlier'
+  const visit = async (bootstrap) => {
+    const page = await startPage(t, { bootstrap, store: { kind: 'indexeddb', name } })
+    await holds(page, 1)
+    return page
+  }
+  const first = await visit([relay.url])
+  await first.evaluate(() => window.shoal.stop())
+  await first.close()
+  await server.kill()
+  const again = await visit([server.url])
+  assert.deepEqual(await reserved(again), [relay.port])
+  assert.match(await said(again), /nothing answers at/, 'what is wrong with the server is said')
+})
+
+/** Gives the page's worker a clock that the test can set: the browser's own cannot be set for one process. */
+function clockOfOurs(page) {
+  return page.evaluateOnNewDocument(() => {
+    const script = (text) => URL.createObjectURL(new Blob([text], { type: 'text/javascript' }))
+    const clock = `
+      let shift = 0
+      new BroadcastChannel('clock').onmessage = ({ data }) => (shift = data)
+      const Real = Date
+      globalThis.Date = class extends Real {
+        constructor(...parts) { parts.length > 0 ? super(...parts) : super(Real.now() + shift) }
+        static now() { return Real.now() + shift }
+      }`
+    window.Worker = class extends Worker {
+      constructor(url, options) {
+        // Static imports run in this order, and before any message is delivered.
+        super(script(`import ${JSON.stringify(script(clock))}; import ${JSON.stringify(String(url))}`), options)
+      }
+    }
+  })
+}
+
+/** After waking: reachable within the time allowed, and a stranger gets through. */
+async function reachableAgain(t, page, relay) {
+  const began = Date.now()
+  await until(async () => (await relay.health()).reservations >= 1 && (await status(page)).reachable, BACK_WITHIN, async () => `not reachable again: ${await said(page)}`)
+  t.diagnostic(`reachable again ${Date.now() - began} ms after waking`)
+  await reachedThrough(t, relay, page)
+}
