@@ -3,7 +3,8 @@
 //   npm test                              all stages
 //   npm test -- --only browser            one stage (its name, as printed); several times for several
 //   npm test -- --only browser transfer   of its suites, those whose file name contains the word
-//   npm run test:long                     also what takes long: cargo-deny, and the property tests and simulations with more cases
+//   npm run test:long                     also what takes long: cargo-deny, a minute of fuzzing for each target, and the property tests and
+//                                         simulations with more cases
 import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
@@ -64,7 +65,7 @@ const STAGES = {
   },
   interop: () => suites('interop'),
   browser: () => suites('browser'),
-  ...(values.long ? { deny: cargoDeny } : {}),
+  ...(values.long ? { fuzz, deny: cargoDeny } : {}),
 }
 
 try {
@@ -195,6 +196,14 @@ async function suites(kind) {
     }
   }
   return total
+}
+
+/** Looks for new inputs from the corpus on. What is there already is replayed among the native tests, of which it is one. */
+function fuzz() {
+  return counted(process.execPath, [join(root, 'tests', 'fuzz', 'run.mjs')], (output) => {
+    const [, passed, failed] = /^fuzz: (\d+) passed, (\d+) failed$/m.exec(output) ?? [0, 0, 0]
+    return { passed: Number(passed), failed: Number(failed) }
+  })
 }
 
 /** cargo-deny over deny.toml. Its advisories need a database from outside the package registries, so that part is left to whoever has one. */

@@ -18,7 +18,7 @@ impl Remembered {
         for line in record.lines().take(REMEMBERED_RELAYS) {
             if let Some((time, address)) = line.split_once(' ')
                 && let Ok(time) = time.parse()
-                && (1..=ADDRESS_TEXT).contains(&address.len())
+                && is_kept(address)
             {
                 remembered.entries.push((time, address.to_owned()));
             }
@@ -33,7 +33,7 @@ impl Remembered {
 
     /// This relay works now. Whether the record changed by more than the time of one visit, and should be kept anew.
     pub fn worked(&mut self, address: &str, now: u64) -> bool {
-        if !(1..=ADDRESS_TEXT).contains(&address.len()) || address.contains(char::is_whitespace) {
+        if !is_kept(address) {
             return false;
         }
         let relay = peer_of(address);
@@ -50,6 +50,11 @@ impl Remembered {
     pub fn addresses(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().map(|(_, address)| address.as_str())
     }
+}
+
+/// Whether it can stand in a line of the record.
+fn is_kept(address: &str) -> bool {
+    (1..=ADDRESS_TEXT).contains(&address.len()) && !address.contains(char::is_whitespace)
 }
 
 fn peer_of(address: &str) -> &str {
@@ -91,7 +96,17 @@ mod tests {
         list.worked("/dns4/a/tcp/1/ws/p2p/A", 100 * DAY);
         list.worked("/dns4/b/tcp/1/ws/p2p/B", DAY);
         assert_eq!(list.addresses().count(), 2, "one of the future is as good as new");
-        for record in ["", "\n\n", "x /a", "1", "1 ", &format!("1 {}", "a".repeat(ADDRESS_TEXT + 1)), "99999999999999999999999 /a"] {
+        for record in [
+            "",
+            "\n\n",
+            "x /a",
+            "1",
+            "1 ",
+            "1 /a\r\r",
+            "1 /a /b",
+            &format!("1 {}", "a".repeat(ADDRESS_TEXT + 1)),
+            "99999999999999999999999 /a",
+        ] {
             assert_eq!(Remembered::read(record).addresses().count(), 0, "{record}");
         }
         assert!(!list.worked("two lines\n1 /x", DAY));
