@@ -1,5 +1,7 @@
 //! What a node tells the page. The shapes are those of `crates/web/ts/types.ts`, field by field.
 
+use std::rc::Rc;
+
 use libp2p::PeerId;
 use serde::Serialize;
 
@@ -165,6 +167,9 @@ pub struct FetchProgress {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<Path>,
 }
+
+/// Whoever wants to hear of a fetch's progress.
+pub type Report = Rc<dyn Fn(FetchProgress)>;
 
 /// What a fetch is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

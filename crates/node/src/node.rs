@@ -30,7 +30,7 @@ use crate::{
     },
     driver::Driver,
     error::Error,
-    event::{ConnectionInfo, Event, FetchProgress, Status},
+    event::{ConnectionInfo, Event, Report, Status},
     history::Happening,
     peers::Dial,
     platform,
@@ -124,7 +124,7 @@ impl Node {
     ///
     /// # Errors
     /// [`Error::Stopped`].
-    pub fn fetch(&self, root: Cid, options: FetchOptions, report: Rc<dyn Fn(FetchProgress)>) -> Result<Reader, Error> {
+    pub fn fetch(&self, root: Cid, options: FetchOptions, report: Option<Report>) -> Result<Reader, Error> {
         self.check()?;
         let scope = match (options.offset, options.length) {
             (0, None) => Scope::Dag,
@@ -134,7 +134,7 @@ impl Node {
         Ok(Reader::new(self.shared.clone(), root, options.offset, options.length, behind, fetch))
     }
 
-    fn start_fetch(&self, root: Cid, scope: Scope, options: &FetchOptions, report: Rc<dyn Fn(FetchProgress)>) -> (Rc<Behind>, AbortHandle) {
+    fn start_fetch(&self, root: Cid, scope: Scope, options: &FetchOptions, report: Option<Report>) -> (Rc<Behind>, AbortHandle) {
         let behind = Rc::new(Behind::default());
         let fetch = Fetch {
             shared: self.shared.clone(),
@@ -159,7 +159,7 @@ impl Node {
     ///
     /// # Errors
     /// As a fetch, or where it is not a file.
-    pub async fn stat(&self, root: Cid, options: FetchOptions, report: Rc<dyn Fn(FetchProgress)>) -> Result<Stat, Error> {
+    pub async fn stat(&self, root: Cid, options: FetchOptions, report: Option<Report>) -> Result<Stat, Error> {
         self.check()?;
         let (behind, handle) = self.start_fetch(root.clone(), Scope::Block, &options, report);
         let size = Reader::new(self.shared.clone(), root.clone(), 0, None, behind, handle).file_size().await?;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use shoal_node::{
     content::source::Source,
     error::Error,
-    event::FetchProgress,
+    event::Report,
     node::{FetchOptions, Node, parse_cid, parse_peer, parse_relay},
 };
 use shoal_protocol::content::import::Profile;
@@ -60,12 +60,13 @@ impl Options {
     }
 }
 
-fn reporter(on_progress: Function) -> Rc<dyn Fn(FetchProgress)> {
-    Rc::new(move |progress| {
+fn reporter(on_progress: Option<Function>) -> Option<Report> {
+    let on_progress = on_progress?;
+    Some(Rc::new(move |progress| {
         if let Ok(progress) = object(&progress) {
             let _ = on_progress.call1(&JsValue::UNDEFINED, &progress);
         }
-    })
+    }))
 }
 
 #[wasm_bindgen]
@@ -94,11 +95,18 @@ impl WasmNode {
     }
 
     /// Stores content; `on_progress(bytes, total?)`.
-    pub async fn publish(&self, source: JsValue, profile: String, on_progress: Function, signal: AbortSignal) -> Result<String, JsValue> {
+    pub async fn publish(
+        &self,
+        source: JsValue,
+        profile: String,
+        on_progress: Option<Function>,
+        signal: AbortSignal,
+    ) -> Result<String, JsValue> {
         let source = Source::from_js(source).map_err(|problem| error(&problem))?;
         let profile: Profile = profile.parse().map_err(|_| error(&Error::config("profile", "give `unixfs-v1-2025` or `kubo-cid-v1`")))?;
         let node = self.node.clone();
         let progress = move |bytes: u64, total: Option<u64>| {
+            let Some(on_progress) = &on_progress else { return };
             let total = total.map_or(JsValue::UNDEFINED, |total| JsValue::from_f64(total as f64));
             let _ = on_progress.call2(&JsValue::UNDEFINED, &JsValue::from_f64(bytes as f64), &total);
         };
@@ -106,7 +114,13 @@ impl WasmNode {
     }
 
     /// Starts to fetch; resolves once the size is known.
-    pub async fn fetch(&self, cid: String, options: JsValue, on_progress: Function, signal: AbortSignal) -> Result<WasmReader, JsValue> {
+    pub async fn fetch(
+        &self,
+        cid: String,
+        options: JsValue,
+        on_progress: Option<Function>,
+        signal: AbortSignal,
+    ) -> Result<WasmReader, JsValue> {
         let options: Options = read(options, "options")?;
         let node = self.node.clone();
         let (reader, size) = cancellable(&signal, async move {
@@ -124,7 +138,13 @@ impl WasmNode {
     }
 
     /// Size, and how much of it is here.
-    pub async fn stat(&self, cid: String, options: JsValue, on_progress: Function, signal: AbortSignal) -> Result<JsValue, JsValue> {
+    pub async fn stat(
+        &self,
+        cid: String,
+        options: JsValue,
+        on_progress: Option<Function>,
+        signal: AbortSignal,
+    ) -> Result<JsValue, JsValue> {
         let options: Options = read(options, "options")?;
         let node = self.node.clone();
         let stat = cancellable(&signal, async move {

@@ -1,5 +1,6 @@
 /** The asking end of the protocol in `rpc.ts`. */
 import { fromWire, ShoalError } from './errors.ts'
+import { Outbox } from './outbox.ts'
 import { Disconnected, transferable, type Port, type Reply, type Request, type Source } from './rpc.ts'
 
 /** What may accompany a call. */
@@ -21,13 +22,17 @@ export interface Answer<Value, Item> {
 /** Makes calls through a port, which it owns from then on. */
 export class Caller {
   readonly #port: Port
+  readonly #outbox: Outbox<Request>
   readonly #pending = new Map<number, Pending>()
   #lastId = 0
   #closed: Disconnected | undefined
 
   constructor(port: Port) {
     this.#port = port
-    port.onmessage = (event) => this.#receive(event.data as Reply)
+    this.#outbox = new Outbox(port, ({ type, id }, error) => this.#refused(type, id, error))
+    port.onmessage = (event) => {
+      for (const reply of event.data as Reply[]) this.#receive(reply)
+    }
   }
 
   /** One request, one answer. Rejects with the other side's error, the signal's reason, or `Disconnected`. */
@@ -50,6 +55,7 @@ export class Caller {
     if (this.#closed) return
     this.#closed = new Disconnected(reason)
     this.#port.onmessage = null
+    this.#outbox.flush()
     for (const pending of [...this.#pending.values()]) this.#settle(pending, this.#closed)
   }
 
@@ -65,25 +71,27 @@ export class Caller {
         progress: onProgress as ((value: unknown) => void) | undefined,
         input: input?.getReader(),
         item: undefined,
+        asked: true,
+        arrived: undefined,
         ended: undefined,
         forget: () => signal?.removeEventListener('abort', abort),
       }
       const abort = () => this.#cancel(pending, signal?.reason)
       signal?.addEventListener('abort', abort)
       this.#pending.set(pending.id, pending)
-      try {
-        this.#send({ type: 'call', id: pending.id, method, parameters, input: input !== undefined, progress: onProgress !== undefined }, transfer)
-      } catch (error) {
-        this.#settle(pending, error)
-      }
+      this.#outbox.post({ type: 'call', id: pending.id, method, parameters, input: input !== undefined, progress: onProgress !== undefined }, transfer)
     })
   }
 
   #pull(pending: Pending): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      if (pending.ended) return pending.ended.error === undefined ? resolve(undefined) : reject(pending.ended.error)
+      const { arrived, ended } = pending
+      pending.arrived = undefined
+      if (arrived) return resolve(arrived.value)
+      if (ended) return ended.error === undefined ? resolve(undefined) : reject(ended.error)
       pending.item = { resolve, reject }
-      this.#send({ type: 'pull', id: pending.id })
+      if (!pending.asked) this.#outbox.post({ type: 'pull', id: pending.id })
+      pending.asked = true
     })
   }
 
@@ -99,8 +107,10 @@ export class Caller {
         if (!reply.stream) this.#settle(pending, undefined)
         return pending.answered(reply.value)
       case 'item': {
-        const item = pending.item
+        const { item } = pending
         pending.item = undefined
+        pending.asked = false
+        if (!item) pending.arrived = { value: reply.value }
         return item?.resolve(reply.value)
       }
       case 'failure':
@@ -117,10 +127,10 @@ export class Caller {
       if (!this.#pending.has(pending.id)) return
       if (done) {
         pending.input = undefined
-        return this.#send({ type: 'chunk', id: pending.id })
+        return this.#outbox.post({ type: 'chunk', id: pending.id })
       }
       const data = asBytes(value).slice() // the user may go on using the buffer
-      this.#send({ type: 'chunk', id: pending.id, data }, transferable(data))
+      this.#outbox.post({ type: 'chunk', id: pending.id, data }, transferable(data))
     } catch (error) {
       this.#cancel(pending, error)
     }
@@ -128,8 +138,17 @@ export class Caller {
 
   #cancel(pending: Pending, reason: unknown): void {
     if (!this.#pending.has(pending.id)) return
-    this.#send({ type: 'cancel', id: pending.id })
+    this.#outbox.post({ type: 'cancel', id: pending.id })
+    pending.arrived = undefined
     this.#settle(pending, reason)
+  }
+
+  /** A request of the call could not be sent. */
+  #refused(type: Request['type'], id: number, error: unknown): void {
+    const pending = this.#pending.get(id)
+    if (!pending) return
+    if (type === 'call') this.#settle(pending, error)
+    else this.#cancel(pending, error)
   }
 
   /** The last thing that happens to a call; `error` is undefined where all went well. */
@@ -142,10 +161,6 @@ export class Caller {
     pending.failed(error)
     pending.item?.reject(error)
   }
-
-  #send(request: Request, transfer: Transferable[] = []): void {
-    this.#port.postMessage(request, transfer)
-  }
 }
 
 interface Pending {
@@ -156,6 +171,10 @@ interface Pending {
   input: ReadableStreamDefaultReader<unknown> | undefined
   /** Whoever waits for the next item. */
   item: { resolve(value: unknown): void; reject(error: unknown): void } | undefined
+  /** Whether the next item has been asked for: the call itself asks for the first. */
+  asked: boolean
+  /** The item that came before anybody waited for it. */
+  arrived: { value: unknown } | undefined
   /** Set once nothing more will come. */
   ended: { error: unknown } | undefined
   /** Stops listening to the signal. */

@@ -83,7 +83,7 @@ export class NodeServer {
 
   async #start({ settings, limitations, shared, shim, lifeline }: StartParameters, context: Context): Promise<Identity> {
     if (lifeline) await holdForLife(lifeline)
-    const tell = (phase: StartProgress['phase']) => context.progress({ phase } satisfies StartProgress)
+    const tell = (phase: StartProgress['phase']) => context.progress?.({ phase } satisfies StartProgress)
     tell('loading')
     const module = await load().catch((error: unknown) => {
       throw loadProblem(error)
@@ -110,27 +110,28 @@ export class NodeServer {
     // Firefox never answers who reads a Blob of another process from its middle before its beginning was read (seen in 153 from 1 MiB on).
     const content = far && source instanceof Blob ? source.stream() : (source ?? input)
     if (!content) throw new ShoalError('InvalidSource', 'There is nothing to publish.')
-    const paced = throttle<PublishProgress>(progress)
+    const paced = progress && throttle<PublishProgress>(progress)
+    const tell = paced && ((bytes: number, total = size) => paced.push(total === undefined ? { bytes } : { bytes, total }))
     try {
-      return await this.#node.publish(content, profile, (bytes, total = size) => paced.push(total === undefined ? { bytes } : { bytes, total }), signal)
+      return await this.#node.publish(content, profile, tell, signal)
     } finally {
-      paced.flush()
+      paced?.flush()
     }
   }
 
   async #read({ cid, options }: ReadParameters, context: Context): Promise<Streaming<Uint8Array>> {
     const paced = pacedFetch(context)
-    const reader = await this.#node.fetch(cid, options, paced.push, context.signal).finally(paced.flush)
-    return new Streaming({ size: reader.size() }, this.#chunks(reader, paced.flush))
+    const reader = await this.#node.fetch(cid, options, paced?.push, context.signal).finally(paced?.flush)
+    return new Streaming({ size: reader.size() }, this.#chunks(reader, paced?.flush))
   }
 
   async #stat({ cid, options }: ReadParameters, context: Context): Promise<ContentStat> {
     const paced = pacedFetch(context)
-    return await this.#node.stat(cid, options, paced.push, context.signal).finally(paced.flush)
+    return await this.#node.stat(cid, options, paced?.push, context.signal).finally(paced?.flush)
   }
 
   /** A reader's chunks. Frees the reader when it is done: wasm memory is not garbage-collected. */
-  #chunks(reader: WasmReader, flush: () => void): Source<Uint8Array> {
+  #chunks(reader: WasmReader, flush: (() => void) | undefined): Source<Uint8Array> {
     let reading = false
     let over = false
     const release = () => {
@@ -154,7 +155,7 @@ export class NodeServer {
             if (over && !this.#dead) reader.free()
           }
           if (chunk) return exact(chunk)
-          flush()
+          flush?.()
           if (!over) release()
           return undefined
         }),
@@ -265,9 +266,10 @@ function holdForLife(lock: string): Promise<void> {
   })
 }
 
-function pacedFetch(context: Context) {
-  const paced = throttle<FetchProgress>(context.progress, (previous, next) => previous.phase !== next.phase || previous.path !== next.path || next.phase === 'done')
-  context.signal.addEventListener('abort', paced.stop)
+function pacedFetch({ progress, signal }: Context) {
+  if (!progress) return undefined
+  const paced = throttle<FetchProgress>(progress, (previous, next) => previous.phase !== next.phase || previous.path !== next.path || next.phase === 'done')
+  signal.addEventListener('abort', paced.stop)
   return paced
 }
 

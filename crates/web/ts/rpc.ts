@@ -2,13 +2,14 @@
  * The one protocol between page code and a node, whatever lies between them: a worker, another tab, or nothing.
  *
  * Requests are numbered. A request may send progress back, may be cancelled, may bring a stream of bytes in (the answering side asks for each
- * chunk: `want`) and may be answered by a stream (the asking side asks for each item: `pull`; the answering side keeps one ready). Nothing but the
- * end is sent that was not asked for, so memory stays bounded on both sides without counters. Buffers are transferred where the port can, and copied where it cannot (`BroadcastChannel`).
+ * chunk: `want`) and may be answered by a stream (the call asks for the first item, `pull` for each further one; the answering side keeps one ready).
+ * Nothing but the end is sent that was not asked for, so memory stays bounded on both sides without counters. Buffers are transferred where the port
+ * can, and copied where it cannot (`BroadcastChannel`). What one side says in one turn goes as one message: an array (`outbox.ts`).
  *
  *     Caller                         Server
  *       call 7 read {cid}   ->
  *                           <-   progress 7 {phase: 'connecting'}
- *                           <-   result 7 {size}
+ *                           <-   result 7 {size}, item 7 bytes
  *       pull 7              ->
  *                           <-   item 7 bytes
  *       cancel 7            ->
@@ -37,7 +38,7 @@ export type Request =
     }
   /** Nobody waits for this call or stream any more. */
   | { type: 'cancel'; id: number }
-  /** The next item of the stream that answered a call. */
+  /** The next item but the first of the stream that answered a call. */
   | { type: 'pull'; id: number }
   /** The answer to `want`; without data the input has ended. */
   | { type: 'chunk'; id: number; data?: Uint8Array }
@@ -45,7 +46,7 @@ export type Request =
 /** What the answering side sends. */
 export type Reply =
   | { type: 'progress'; id: number; value: unknown }
-  /** The call succeeded. Where `stream` is set, items can be pulled until `end`. */
+  /** The call succeeded. Where `stream` is set, items follow until `end`: the first unasked, the others as they are pulled. */
   | { type: 'result'; id: number; value: unknown; stream: boolean }
   | { type: 'failure'; id: number; error: WireError }
   | { type: 'item'; id: number; value: unknown }

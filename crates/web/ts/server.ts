@@ -1,13 +1,14 @@
 /** The answering end of the protocol in `rpc.ts`. */
 import { ShoalError, toWire } from './errors.ts'
+import { Outbox } from './outbox.ts'
 import { transferable, type Port, type Reply, type Request, type Source } from './rpc.ts'
 
 /** What a handler may use besides its parameters. */
 export interface Context {
   /** Aborted when the caller gave up. */
   signal: AbortSignal
-  /** Sends progress. Ignored once the call is over. */
-  progress(value: unknown): void
+  /** Sends progress; absent where nobody wants to hear of it. Ignored once the call is over. */
+  progress: ((value: unknown) => void) | undefined
   /** The caller's stream, if the call brought one. Each chunk is fetched when it is read. */
   input: ReadableStream<Uint8Array> | undefined
 }
@@ -35,9 +36,16 @@ const MAX_CALLS = 1_024
  */
 export function serve(port: Port, handlers: Readonly<Record<string, Handler>>): { close(): void } {
   const open = new Map<number, Call>()
+  const outbox = new Outbox<Reply>(port, ({ type, id }, error) => {
+    open.get(id)?.cancel()
+    if (type !== 'failure') outbox.post({ type: 'failure', id, error: toWire(error) })
+  })
 
   port.onmessage = (event) => {
-    const request = event.data as Request
+    for (const request of event.data as Request[]) receive(request)
+  }
+
+  function receive(request: Request): void {
     if (request.type === 'call') return begin(request)
     const call = open.get(request.id)
     if (request.type === 'cancel') call?.cancel()
@@ -46,7 +54,7 @@ export function serve(port: Port, handlers: Readonly<Record<string, Handler>>): 
   }
 
   function begin(request: Request & { type: 'call' }): void {
-    const call = new Call(request.id, request.input, (reply, transfer) => port.postMessage(reply, transfer), () => open.delete(request.id))
+    const call = new Call(request.id, request.input, (reply, transfer) => outbox.post(reply, transfer), () => open.delete(request.id))
     const handler = Object.hasOwn(handlers, request.method) ? handlers[request.method] : undefined
     if (!handler) return call.fail(new ShoalError('Internal', `There is no method ${request.method} here. Reload the page: its parts are of different versions.`))
     if (open.size >= MAX_CALLS) return call.fail(new ShoalError('Internal', `${MAX_CALLS} calls are open at once. Wait for some of them to end.`))
@@ -58,6 +66,7 @@ export function serve(port: Port, handlers: Readonly<Record<string, Handler>>): 
     close() {
       port.onmessage = null
       for (const call of [...open.values()]) call.cancel()
+      outbox.flush()
     },
   }
 }
@@ -70,7 +79,7 @@ class Call {
   readonly #abort = new AbortController()
   readonly #input: Input | undefined
   #items: Source<unknown> | undefined
-  /** Settles when the caller asks for the next item. */
+  /** Settles when the caller asks for the next item but the first, for which the call asked. */
   #asked = Promise.withResolvers<void>()
   #over = false
 
@@ -85,7 +94,7 @@ class Call {
     try {
       const result = await handler(parameters, {
         signal: this.#abort.signal,
-        progress: (value) => heard && this.#reply({ type: 'progress', id: this.#id, value }),
+        progress: heard ? (value) => this.#reply({ type: 'progress', id: this.#id, value }) : undefined,
         input: this.#input?.stream,
       })
       if (result instanceof Streaming) {
@@ -104,6 +113,7 @@ class Call {
 
   /** Keeps one item ready for the caller, and tells the end without being asked: who knows how much there is stops asking before it. */
   async #follow(items: Source<unknown>): Promise<void> {
+    this.#asked.resolve()
     for (let value = await items.next(); value !== undefined; value = await items.next()) {
       await this.#asked.promise
       if (this.#over) return

@@ -16,9 +16,9 @@ import * as generated from '../pkg/shoal_web.js'
 export interface WasmNode {
   peerId(): string
   did(): string
-  publish(source: Blob | Uint8Array | ReadableStream<Uint8Array>, profile: string, onProgress: (bytes: number, total?: number) => void, signal: AbortSignal): Promise<string>
-  fetch(cid: string, options: WasmFetchOptions, onProgress: (progress: FetchProgress) => void, signal: AbortSignal): Promise<WasmReader>
-  stat(cid: string, options: WasmFetchOptions, onProgress: (progress: FetchProgress) => void, signal: AbortSignal): Promise<ContentStat>
+  publish(source: Blob | Uint8Array | ReadableStream<Uint8Array>, profile: string, onProgress: ((bytes: number, total?: number) => void) | undefined, signal: AbortSignal): Promise<string>
+  fetch(cid: string, options: WasmFetchOptions, onProgress: ((progress: FetchProgress) => void) | undefined, signal: AbortSignal): Promise<WasmReader>
+  stat(cid: string, options: WasmFetchOptions, onProgress: ((progress: FetchProgress) => void) | undefined, signal: AbortSignal): Promise<ContentStat>
   connections(): ConnectionInfo[]
   status(): Promise<NodeStatus>
   connect(peer: string, signal: AbortSignal): Promise<ConnectionInfo>

@@ -11,7 +11,7 @@
 //! Each round starts from the store, so a break costs what was in flight and nothing else: what arrived is durable and is not asked for
 //! again. Blocks are verified before they are stored; a block that does not verify costs its sender the connection.
 
-use std::{collections::BTreeSet, rc::Rc, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use bytes::Bytes;
 use futures::{
@@ -33,7 +33,7 @@ use web_time::Instant;
 
 use crate::{
     error::Error,
-    event::{FetchProgress, Phase},
+    event::{FetchProgress, Phase, Report},
     hash,
     notify::Notify,
     peers::{Dial, Path},
@@ -63,8 +63,8 @@ pub struct Fetch {
     pub from: Vec<PeerId>,
     /// Further relays by which they may be reached.
     pub via: Vec<Multiaddr>,
-    /// Told of progress.
-    pub report: Rc<dyn Fn(FetchProgress)>,
+    /// Told of progress, if anybody wants to hear of it.
+    pub report: Option<Report>,
     /// Fires whenever a block can be read: it is verified, and stored or about to be.
     pub stored: Notify,
 }
@@ -142,8 +142,9 @@ impl Fetch {
     }
 
     fn tell(&self, round: &Round, phase: Phase, bytes: u64, peer: Option<(PeerId, Path)>) {
+        let Some(report) = &self.report else { return };
         let (peer, path) = peer.map_or((None, None), |(peer, path)| (Some(peer.to_string()), Some(path)));
-        (self.report)(FetchProgress { phase, bytes, total: round.total, peer, path });
+        report(FetchProgress { phase, bytes, total: round.total, peer, path });
     }
 
     /// Waits for a session to a peer that may have it. `true`: ask for everything; `false`: only for what is small.

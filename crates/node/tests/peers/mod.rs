@@ -111,7 +111,7 @@ impl Peer {
             scope,
             from: from.iter().map(|peer| peer.id()).collect(),
             via: Vec::new(),
-            report,
+            report: Some(report),
             stored: Notify::default(),
         }
     }

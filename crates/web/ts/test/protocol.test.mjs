@@ -88,6 +88,47 @@ test('parameters that cannot be sent reject that call and no other', async () =>
   assert.equal(await caller.call('echo', 1), 1)
 })
 
+test('one message carries what a turn says, and is answered by one', async () => {
+  const sent = { near: [], far: [] }
+  const counted = () => {
+    const [near, far] = channels()
+    for (const [port, messages] of [[near, sent.near], [far, sent.far]]) {
+      const post = port.postMessage.bind(port)
+      port.postMessage = (message, transfer) => (messages.push(message.length), post(message, transfer))
+    }
+    return [near, far]
+  }
+  const { caller } = connect({ echo: async (value) => value }, counted)
+  const calls = Array.from({ length: 100 }, (_, index) => caller.call('echo', index))
+  const refused = assert.rejects(caller.call('echo', () => {}), { name: 'DataCloneError' })
+  assert.deepEqual(await Promise.all(calls), [...calls.keys()])
+  await refused
+  assert.deepEqual(sent.near.splice(0).slice(-100), Array(100).fill(1)) // one that cannot be sent sends them singly
+  sent.far.length = 0
+  assert.deepEqual(await Promise.all([1, 2, 3].map((index) => caller.call('echo', index))), [1, 2, 3])
+  assert.deepEqual(sent, { near: [3], far: [3] })
+})
+
+test('the first item of a stream needs no message of its own, and waits for its reader', async () => {
+  const requests = []
+  const spying = () => {
+    const [near, far] = channels()
+    const post = near.postMessage.bind(near)
+    near.postMessage = (message, transfer) => (requests.push(...message.map(({ type }) => type)), post(message, transfer))
+    return [near, far]
+  }
+  const items = ['one', 'two']
+  const { caller } = connect({ read: async () => new Streaming('head', { next: async () => items.shift(), cancel() {} }) }, spying)
+  const answer = await caller.open('read', {})
+  await sleep(20)
+  assert.equal(await answer.items.next(), 'one')
+  assert.deepEqual(requests, ['call'])
+  assert.equal(await answer.items.next(), 'two')
+  await sleep(20)
+  assert.equal(await answer.items.next(), undefined)
+  assert.deepEqual(requests, ['call', 'pull'])
+})
+
 test('progress arrives before the result, and a throwing callback disturbs nothing', async () => {
   const { caller } = connect({
     async count(_, { progress }) {
@@ -121,7 +162,7 @@ test('a stream is read one item ahead and no further, and cancel reaches its sou
   })
   const { items } = await caller.open('count', {})
   await sleep(20)
-  assert.equal(given, 1)
+  assert.equal(given, 2) // the first was sent unasked, the second is ready
   assert.equal(await items.next(), 1)
   assert.equal(await items.next(), 2)
   await sleep(20)

@@ -117,7 +117,7 @@ test('what a tab had open ends with the tab, even when it goes without a word', 
   const welcomed = new Promise((resolve) => (notices.onmessage = ({ data }) => data.type === 'welcome' && resolve()))
   notices.postMessage({ type: 'hello', tab: 'crashed', channel: channel.name })
   await welcomed
-  channel.postMessage({ type: 'call', id: 1, method: 'wait', parameters: 'crashed', input: false })
+  channel.postMessage([{ type: 'call', id: 1, method: 'wait', parameters: 'crashed', input: false }])
   await sleep(50)
   assert.ok(!ended.includes('crashed'))
   crash.resolve()
