@@ -16,8 +16,9 @@ pub const QUEUE_BLOCKS: usize = 2 * COMMIT_BLOCKS;
 /// Bytes of recently written and read blocks kept in memory, so that a reader who follows a fetch does not touch the disk.
 pub const CACHE_BYTES: usize = 32 * 1024 * 1024;
 
-/// Most reads in one transaction: enough to hide its fixed cost, few enough that the first answer does not wait for a long list.
-pub const READ_BATCH: usize = 1024;
+/// Most reads in one transaction, whose answers are given together: enough to hide its fixed cost, few enough that the first does not wait for
+/// a long list. At most 8 MiB of blocks, as larger ones than 64 KiB rest in files.
+pub const READ_BATCH: usize = 128;
 
 /// Largest file of blocks, in bytes: few enough files for a large store, and little to move when one has to be emptied.
 pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;

@@ -1,4 +1,7 @@
 //! Reading: all reads of one tick share a transaction, and recent blocks come from memory.
+//!
+//! Reads that were asked together are answered together: who reads then asks the network, or the page, together too, and a message for a
+//! hundred costs hardly more than one for one.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -31,10 +34,18 @@ pub(super) struct Reader {
     forgotten: Cell<u64>,
 }
 
+type Answer<T> = Result<T, StoreError>;
+
 #[derive(Debug)]
 enum Question {
-    Row(Key, oneshot::Sender<Result<Option<Row>, StoreError>>),
-    Presence(Key, oneshot::Sender<Result<bool, StoreError>>),
+    Row(Key, oneshot::Sender<Answer<Option<Row>>>),
+    Presence(Key, oneshot::Sender<Answer<bool>>),
+}
+
+/// A question's answer, and who asked.
+enum Found {
+    Row(Answer<Option<Row>>, oneshot::Sender<Answer<Option<Row>>>),
+    Presence(Answer<bool>, oneshot::Sender<Answer<bool>>),
 }
 
 impl Reader {
@@ -128,34 +139,43 @@ impl Reader {
             let rest = questions.split_off(questions.len().min(READ_BATCH));
             match self.connection.read(BLOCKS) {
                 Ok(store) => {
-                    join_all(questions.into_iter().map(|question| self.answer_one(&store, question))).await;
+                    join_all(questions.into_iter().map(|question| question.look_up(&store))).await.into_iter().for_each(Found::give)
                 }
                 Err(error) => questions.into_iter().for_each(|question| question.fail(error.clone())),
             }
             questions = rest;
         }
     }
-
-    /// Whoever asked may have stopped waiting: then the answer is dropped.
-    async fn answer_one(&self, store: &rexie::Store, question: Question) {
-        match question {
-            Question::Presence(key, reply) => {
-                let answer = store.key_exists(key_value(&key)).await.map_err(|error| read_error(&error));
-                let _ = reply.send(answer);
-            }
-            Question::Row(key, reply) => {
-                let answer = store.get(key_value(&key)).await.map_err(|error| read_error(&error));
-                let _ = reply.send(answer.map(|value| value.and_then(|value| Row::of(&value))));
-            }
-        }
-    }
 }
 
 impl Question {
+    async fn look_up(self, store: &rexie::Store) -> Found {
+        match self {
+            Question::Presence(key, reply) => {
+                let answer = store.key_exists(key_value(&key)).await.map_err(|error| read_error(&error));
+                Found::Presence(answer, reply)
+            }
+            Question::Row(key, reply) => {
+                let answer = store.get(key_value(&key)).await.map_err(|error| read_error(&error));
+                Found::Row(answer.map(|value| value.and_then(|value| Row::of(&value))), reply)
+            }
+        }
+    }
+
     fn fail(self, error: StoreError) {
         match self {
             Question::Row(_, reply) => drop(reply.send(Err(error))),
             Question::Presence(_, reply) => drop(reply.send(Err(error))),
+        }
+    }
+}
+
+impl Found {
+    /// Whoever asked may have stopped waiting: then the answer is dropped.
+    fn give(self) {
+        match self {
+            Found::Presence(answer, reply) => drop(reply.send(answer)),
+            Found::Row(answer, reply) => drop(reply.send(answer)),
         }
     }
 }
