@@ -82,7 +82,7 @@ pub const SESSION_HELLO_FRAME: u64 = 1024;
 pub const PIPE_UNACKNOWLEDGED: u64 = 2 * 1024 * 1024 - 64 * 1024;
 /// Bytes received before they are acknowledged unasked: seldom enough to cost nothing, often enough that the sender never
 /// waits for it.
-pub const PIPE_ACKNOWLEDGE: u64 = 128 * 1024;
+pub const PIPE_ACKNOWLEDGE: u64 = 256 * 1024;
 /// Paths that may carry one pipe at once: relayed and direct, dialled from both sides, each with a successor. More are refused.
 pub const PIPE_PATHS: usize = 8;
 /// Longest greeting, in bytes: today's take 18; the rest is room for later fields, which are ignored here.
