@@ -14,11 +14,8 @@ mod signaling;
 mod text;
 mod webrtc_stream;
 
-/// A name, and what is done with an input.
-pub type Target = (&'static str, fn(&[u8]));
-
-/// All targets; the folders of the corpus have the same names.
-pub const TARGETS: &[Target] = &[
+/// All targets by name; so are the folders of the corpus.
+pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("webrtc-stream-pair", webrtc_stream::pair),
     ("webrtc-stream-hostile", webrtc_stream::hostile),
     ("signaling", signaling::negotiation),
