@@ -1,4 +1,4 @@
-//! What the relay does for its peers: circuits, identify, ping, and the provider half of a Kademlia server.
+//! What the relay does for its peers: circuits, identify, ping, nearby devices, and the provider half of a Kademlia server.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -12,12 +12,12 @@ use libp2p::{
     kad::{self, store::MemoryStore, store::MemoryStoreConfig},
     multiaddr::Protocol,
     ping, relay,
-    swarm::NetworkBehaviour,
+    swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
 };
 
 use shoal_protocol::connections::Network;
 
-use crate::{addresses::ip_of, limits, pool::Pool, rate::TokenBuckets, settings::Config};
+use crate::{addresses::ip_of, limits, nearby, pool::Pool, rate::TokenBuckets, settings::Config};
 
 /// Shoal's own DHT: its records follow our rules, so it must not be mixed with IPFS's.
 const KAD_PROTOCOL: StreamProtocol = StreamProtocol::new("/shoal/kad/1.0.0");
@@ -33,11 +33,12 @@ pub(crate) struct Behaviour {
     identify: identify::Behaviour,
     ping: ping::Behaviour,
     pub(crate) kad: kad::Behaviour<MemoryStore>,
+    nearby: Toggle<nearby::Behaviour>,
 }
 
 impl Behaviour {
-    /// For the relay with `key`, within the limits of `config`.
-    pub(crate) fn new(key: &PublicKey, config: &Config, occupancy: &Occupancy) -> Self {
+    /// For the relay with `key`, within the limits of `config`; without `nearby`, it does not speak that protocol.
+    pub(crate) fn new(key: &PublicKey, config: &Config, occupancy: &Occupancy, nearby: Option<nearby::Behaviour>) -> Self {
         let peer = key.to_peer_id();
         let identify = identify::Config::new(PROTOCOL_VERSION.to_owned(), key.clone())
             .with_agent_version(concat!("shoal-relay/", env!("CARGO_PKG_VERSION")).to_owned())
@@ -51,6 +52,7 @@ impl Behaviour {
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping::Config::new().with_interval(limits::PING)),
             kad: kad(peer),
+            nearby: nearby.into(),
         }
     }
 }
@@ -188,7 +190,7 @@ fn is_through(own: &[Multiaddr], address: &Multiaddr) -> bool {
 }
 
 /// By name, or at a global IP address. A private one would send others to the machines of their own network.
-fn is_global(address: &Multiaddr) -> bool {
+pub(crate) fn is_global(address: &Multiaddr) -> bool {
     match address.iter().next() {
         Some(Protocol::Ip4(ip)) => {
             let shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64; // 100.64.0.0/10, RFC 6598

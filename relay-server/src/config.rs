@@ -5,6 +5,7 @@ use std::{ffi::OsString, fmt::Display, fs, path::PathBuf};
 
 use clap::Parser;
 use libp2p::{Multiaddr, multiaddr::Protocol};
+use shoal_protocol::limits::NEARBY_DEVICES_PER_GROUP;
 
 use crate::settings::{Config, Settings};
 
@@ -176,6 +177,8 @@ fn check_ranges(config: &Config) -> Result<(), ConfigError> {
         ("circuit_seconds", config.circuit_seconds, 1, MOST_SECONDS),
         // Noise and WebRTC signalling alone take some kilobytes; 0 would mean "no limit" to libp2p.
         ("circuit_bytes", config.circuit_bytes, 16 * 1024, u64::MAX >> 1),
+        // Devices accept no longer list.
+        ("max_nearby_per_network", config.max_nearby_per_network as u64, 1, NEARBY_DEVICES_PER_GROUP as u64),
     ];
     for (setting, value, least, most) in ranges {
         if value < least || value > most {
@@ -303,6 +306,7 @@ mod tests {
             (&["--circuit-bytes", "0"], "circuit_bytes"),
             (&["--circuit-seconds", "4294967296"], "circuit_seconds"),
             (&["--reservation-seconds", "59"], "reservation_seconds"),
+            (&["--max-nearby-per-network", "65"], "max_nearby_per_network"),
             (&["--max-reservations-per-peer", "5", "--max-reservations", "4"], "max_reservations_per_peer"),
             (&["--max-reservations", "20000"], "max_reservations"),
             (&["--external", "/ip4/0.0.0.0/tcp/80/ws"], "external"),

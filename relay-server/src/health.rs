@@ -46,6 +46,8 @@ pub(crate) struct Health {
     pub(crate) reservations: Counter,
     /// Circuits open now.
     pub(crate) circuits: Counter,
+    /// Devices that want to be found by those near them.
+    pub(crate) nearby: Counter,
     /// Sockets, reservations and circuits turned away because a limit was reached.
     pub(crate) refused: Counter,
 }
@@ -63,6 +65,7 @@ pub(crate) struct Report {
     connections: u64,
     reservations: u64,
     circuits: u64,
+    nearby: u64,
     refused: u64,
 }
 
@@ -77,6 +80,7 @@ impl Health {
             connections: Counter::default(),
             reservations: Counter::default(),
             circuits: Counter::default(),
+            nearby: Counter::default(),
             refused: Counter::default(),
         }
     }
@@ -93,6 +97,7 @@ impl Health {
             connections: self.connections.value(),
             reservations: self.reservations.value(),
             circuits: self.circuits.value(),
+            nearby: self.nearby.value(),
             refused: self.refused.value(),
         }
     }

@@ -30,6 +30,7 @@ use crate::{
     bootstrap, files,
     health::Health,
     limits,
+    nearby::Vantage,
     websocket::Arrival,
 };
 
@@ -50,6 +51,8 @@ pub(crate) struct Site {
     pub(crate) silent: Door,
     /// Upgraded sockets that are not authenticated yet.
     pub(crate) handshakes: Door,
+    /// Whether where connections come from can be seen here.
+    pub(crate) vantage: Vantage,
     /// To the transport.
     pub(crate) arrivals: mpsc::Sender<Arrival>,
 }
@@ -158,6 +161,7 @@ async fn upgrade(site: Site, request: Request) -> Response {
     let Some(Remote(remote)) = parts.extensions.get().copied() else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
+    site.vantage.look(remote.ip(), &parts.headers, site.trust_proxy);
     let remote = client(&parts.headers, remote, site.trust_proxy);
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => upgrade,

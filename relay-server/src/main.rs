@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! TCP ─ http ─┬─ files, /bootstrap, /healthz
-//!             └─ websocket ─ Noise ─ muxer (yamux) ─ swarm: relay v2, identify, ping, kad
+//!             └─ websocket ─ Noise ─ muxer (yamux) ─ swarm: relay v2, identify, ping, kad, nearby
 //! ```
 
 mod addresses;
@@ -18,6 +18,7 @@ mod identity;
 mod ledger;
 mod limits;
 mod muxer;
+mod nearby;
 mod pool;
 mod rate;
 mod server;

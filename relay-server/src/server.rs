@@ -34,7 +34,8 @@ use crate::{
     identity::{self, IdentityError},
     ledger::Ledger,
     limits,
-    settings::{Config, LogFormat},
+    nearby::{self, Vantage},
+    settings::{Config, LogFormat, Nearby},
     websocket::Transport,
 };
 
@@ -88,6 +89,7 @@ async fn serve(config: &Config) -> Result<(), ServerError> {
     let health = Arc::new(Health::new());
     let addresses = Addresses::default();
     let (arrivals, arriving) = mpsc::channel(limits::ARRIVALS);
+    let vantage = Vantage::new(config);
     let site = Site {
         peer: key.public().to_peer_id(),
         addresses: addresses.clone(),
@@ -104,11 +106,15 @@ async fn serve(config: &Config) -> Result<(), ServerError> {
         ),
         silent: Door::new(limits::SILENT, limits::SILENT_PER_NETWORK),
         handshakes: Door::new(config.max_pending, config.max_pending_per_network),
+        vantage: vantage.clone(),
         arrivals,
     };
     let noise = noise::Config::new(&key).map_err(|error| ServerError::System(io::Error::other(error)))?;
     let transport = Transport::new(arriving, noise, Arc::clone(&health));
-    let mut relay = Relay::new(config, listen, &key, transport, addresses, health)?;
+    let nearby = (config.nearby != Nearby::Off).then(|| nearby::Behaviour::new(config, vantage, Arc::clone(&health)));
+    let occupancy = Occupancy::default();
+    let behaviour = Behaviour::new(&key.public(), config, &occupancy, nearby);
+    let mut relay = Relay::new(config, listen, &key, transport, behaviour, Ledger::new(occupancy, health), addresses)?;
     relay.update_addresses();
     let web = tokio::spawn(http::serve(listener, site, config.web_root.clone()));
     info!(peer = %key.public().to_peer_id(), %listen, addresses = ?relay.addresses.current(), "ready");
@@ -184,16 +190,15 @@ impl Relay {
         listen: SocketAddr,
         key: &Keypair,
         transport: Transport,
+        behaviour: Behaviour,
+        ledger: Ledger,
         addresses: Addresses,
-        health: Arc<Health>,
     ) -> Result<Self, ServerError> {
-        let occupancy = Occupancy::default();
-        let behaviour = Behaviour::new(&key.public(), config, &occupancy);
         let swarm_config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(Duration::from_secs(config.idle_seconds));
         let mut swarm = Swarm::new(transport.boxed(), behaviour, key.public().to_peer_id(), swarm_config);
         let address = addresses::web_socket(listen.ip(), listen.port());
         swarm.listen_on(address).map_err(|error| ServerError::System(io::Error::other(error)))?;
-        Ok(Self { swarm, ledger: Ledger::new(occupancy, health), addresses, listen, external: config.external.0.clone() })
+        Ok(Self { swarm, ledger, addresses, listen, external: config.external.0.clone() })
     }
 
     /// Makes the addresses that are announced those that are true now.

@@ -91,6 +91,10 @@ settings! {
     circuit_seconds, "SHOAL_CIRCUIT_SECONDS": u64 = 3_600;
     /// Bytes that may go through one circuit, both directions together
     circuit_bytes, "SHOAL_CIRCUIT_BYTES": u64 = 128 * 1024 * 1024;
+    /// Whether devices behind one address may find each other, and whether those with private addresses are in one network
+    nearby, "SHOAL_NEARBY": Nearby = Nearby::Auto;
+    /// Devices listed at once for one network (IPv4 address or IPv6 /64)
+    max_nearby_per_network, "SHOAL_MAX_NEARBY_PER_NETWORK": usize = 64;
 }
 
 /// The form of the log.
@@ -101,6 +105,20 @@ pub(crate) enum LogFormat {
     Human,
     /// One JSON object an event.
     Json,
+}
+
+/// Which devices may find each other.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Nearby {
+    /// Those behind one address, and those with private addresses unless something says that they are further away.
+    Auto,
+    /// Those behind one address, and those with private addresses.
+    Lan,
+    /// Those behind one public address.
+    Public,
+    /// None: the relay does not speak the protocol.
+    Off,
 }
 
 /// Multiaddrs: an array in the file, comma-separated in the environment and on the command line.

@@ -6,6 +6,7 @@
 mod circuits;
 mod hostile;
 mod limits;
+mod nearby;
 mod process;
 mod provider_records;
 mod support;

@@ -22,7 +22,7 @@ use libp2p::{
 };
 use rw_stream_sink::RwStreamSink;
 use tokio::sync::{mpsc, oneshot};
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest as _};
 
 use super::{program::Relay, soon};
 
@@ -58,11 +58,19 @@ impl Peer {
 
     /// A new one with `key`: two with the same key are two tabs of one page, as the relay sees it.
     pub(crate) fn with_key(key: Keypair) -> Self {
+        Self::build(key, WebSockets::default())
+    }
+
+    /// A new one whose connections carry the header by which a proxy says whom it forwards.
+    pub(crate) fn forwarded_for(address: &str) -> Self {
+        Self::build(Keypair::generate_ed25519(), WebSockets { forwarded_for: Some(address.to_owned()) })
+    }
+
+    fn build(key: Keypair, sockets: WebSockets) -> Self {
         let id = key.public().to_peer_id();
         let (circuits, relay) = relay::client::new(id);
         let noise = noise::Config::new(&key).unwrap();
-        let transport =
-            circuits.or_transport(WebSockets).upgrade(Version::V1).authenticate(noise).multiplex(yamux::Config::default()).boxed();
+        let transport = circuits.or_transport(sockets).upgrade(Version::V1).authenticate(noise).multiplex(yamux::Config::default()).boxed();
         let mut kad = kad::Config::new(StreamProtocol::new("/shoal/kad/1.0.0"));
         kad.set_periodic_bootstrap_interval(None);
         let stream = libp2p_stream::Behaviour::new();
@@ -165,7 +173,10 @@ impl Peer {
 }
 
 /// The dialling half of a WebSocket transport, with no limits of its own.
-struct WebSockets;
+#[derive(Default)]
+struct WebSockets {
+    forwarded_for: Option<String>,
+}
 
 /// A WebSocket as a byte stream.
 pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Send {}
@@ -188,7 +199,9 @@ impl libp2p::Transport for WebSockets {
     fn dial(&mut self, address: Multiaddr, _: DialOpts) -> Result<Self::Dial, TransportError<io::Error>> {
         match address.iter().collect::<Vec<_>>()[..] {
             [Protocol::Ip4(ip), Protocol::Tcp(port), Protocol::Ws(_), Protocol::P2p(_)]
-            | [Protocol::Ip4(ip), Protocol::Tcp(port), Protocol::Ws(_)] => Ok(connect(format!("ws://{ip}:{port}/")).boxed()),
+            | [Protocol::Ip4(ip), Protocol::Tcp(port), Protocol::Ws(_)] => {
+                Ok(connect(format!("ws://{ip}:{port}/"), self.forwarded_for.clone()).boxed())
+            }
             _ => Err(TransportError::MultiaddrNotSupported(address)),
         }
     }
@@ -198,8 +211,12 @@ impl libp2p::Transport for WebSockets {
     }
 }
 
-async fn connect(url: String) -> io::Result<Pin<Box<dyn ByteStream>>> {
-    let (socket, _) = tokio_tungstenite::connect_async_with_config(url, None, true).await.map_err(io::Error::other)?;
+async fn connect(url: String, forwarded_for: Option<String>) -> io::Result<Pin<Box<dyn ByteStream>>> {
+    let mut request = url.into_client_request().map_err(io::Error::other)?;
+    if let Some(address) = forwarded_for {
+        request.headers_mut().insert("x-forwarded-for", address.parse().map_err(io::Error::other)?);
+    }
+    let (socket, _) = tokio_tungstenite::connect_async_with_config(request, None, true).await.map_err(io::Error::other)?;
     let messages = socket
         .sink_map_err(io::Error::other)
         .with(|bytes: Vec<u8>| ready(Ok::<_, io::Error>(Message::Binary(bytes.into()))))
