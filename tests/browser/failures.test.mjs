@@ -1,6 +1,7 @@
 // What goes wrong is said in plain words, and goes on by itself where it can.
 import assert from 'node:assert/strict'
 import { mkdir, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { byTestId, nodeReady, openApp, publishRandom, reachable, textOf, until } from '../app.mjs'
@@ -35,6 +36,40 @@ test('the relay is down: the page says so, and connects when it is back', async 
   await relay.restart()
   await reachable(page, 60_000)
   await until(async () => (await textOf(page, 'node-status')) === connected, SENTENCE_WITHIN, async () => `the page still says: ${await textOf(page, 'node-status')}`)
+})
+
+for (const [what, bootstrap, said] of [
+  ['names no relay', { addresses: [] }, /names no relay that a page can dial; let its operator set `external`/],
+  ['names a relay that does not run', { addresses: ['/ip4/127.0.0.1/tcp/1/ws/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN'] }, /tcp\/1\/ws.*: it cannot be reached; check that it runs/],
+  ['says something else', ['hello'], /cannot be understood; correct the address/],
+]) {
+  test(`a server that ${what}: the page says so, with what to do`, async (t) => {
+    const server = createServer(async ({ url }, response) => {
+      if (url === '/bootstrap') return response.setHeader('content-type', 'application/json').end(JSON.stringify(bootstrap))
+      const answer = await fetch(relay.url + url)
+      response.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') ?? 'text/plain' }).end(Buffer.from(await answer.arrayBuffer()))
+    })
+    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+    t.after(() => server.close())
+    const page = await openApp(browser, `http://localhost:${server.address().port}`)
+    t.after(() => page.close())
+    await says(page, said)
+  })
+}
+
+test('a relay without room for another page: said, with what to do', async (t) => {
+  const small = await createRelay({ args: ['--max-reservations', '1', '--max-reservations-per-peer', '1'] })
+  t.after(() => small.stop())
+  const first = await openApp(browser, small.url)
+  t.after(() => first.close())
+  await reachable(first)
+  // Another profile: tabs of one share a node.
+  const other = await launch('chromium')
+  t.after(() => other.close())
+  const page = await openApp(other, small.url)
+  await says(page, /has no room for another page; use a second relay, or let its operator raise `max_reservations`/)
+  await first.evaluate(() => window.shoal.stop())
+  await reachable(page, 60_000)
 })
 
 for (const [what, fragment, said] of [

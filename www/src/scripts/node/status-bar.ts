@@ -13,21 +13,28 @@ const lookClosed = 4_000
 /** Milliseconds for which something that happened stays written: long enough to be read by who looks up at it. */
 const mentionedFor = 20_000
 
+/** Problems with relays that are shown at once; whoever needs more looks at `status()`. */
+const mostProblems = 3
+
 /** One sentence on how the node stands with its relays. */
 export function standing(status: NodeStatus): string {
   if (status.reachable) return 'Ready: other browsers can reach this tab'
   if (status.relays.some((relay) => relay.state === 'connecting' || relay.state === 'connected')) return 'Connecting to the relay…'
   if (status.relays.length === 0) return 'No relay is known, so no other browser can be found'
-  return 'The relay does not answer; trying again by itself'
+  return 'No relay can be used; trying again by itself'
 }
 
 /** What else a person should know, each a sentence. */
 export function remarks(status: NodeStatus): string[] {
-  const away = status.relays.length > 0 && status.relays.every((relay) => relay.state === 'waiting')
-  return [
-    ...(away ? ['The relay cannot be reached right now. What already runs directly goes on, and this page connects by itself when it is back.'] : []),
-    ...status.limitations,
-  ]
+  return [...relayRemarks(status), ...status.limitations]
+}
+
+/** Why no other browser can find this one, and what to do about it. */
+function relayRemarks({ reachable, relays }: NodeStatus): string[] {
+  if (relays.length === 0) return ['No relay is set up for this page. Whoever runs it has to name one in `bootstrap`; links do not work before.']
+  const problems = relays.flatMap(({ address, problem }) => (problem === undefined ? [] : [`${address}: ${problem}.`]))
+  if (reachable || problems.length === 0) return []
+  return ['No relay can be used right now. What already runs directly goes on, and this page connects by itself when one is back.', ...problems.slice(0, mostProblems)]
 }
 
 /** Keeps the foot of the page true. */
