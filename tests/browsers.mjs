@@ -120,6 +120,9 @@ export async function launch(kind, { profile, args = [], preferences = {} } = {}
       await browser.close()
       await own?.remove()
     },
+    /** Stops every process of it as a device's sleep would: nothing runs, and its connections are the kernel's alone. `resume` wakes them. */
+    suspend: () => signal(browser, 'SIGSTOP'),
+    resume: () => signal(browser, 'SIGCONT'),
     /** Ends it as a power cut would. */
     async kill() {
       const process = browser.process()
@@ -129,6 +132,12 @@ export async function launch(kind, { profile, args = [], preferences = {} } = {}
       await own?.remove()
     },
   }
+}
+
+/** Sends a signal to all processes of a browser. */
+async function signal(browser, name) {
+  const root = browser.process().pid
+  for (const pid of [root, ...(await memory(root)).keys()]) process.kill(pid, name)
 }
 
 /** Bytes by which a tab makes its own process stand out, and how much of that must be seen. */

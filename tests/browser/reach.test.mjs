@@ -1,18 +1,17 @@
-// A page stays reachable: two relays hold a reservation for it, what breaks is repaired, and whatever slept comes back by itself. Shown on real relays and
-// browsers, by their own counts: a page is believed to be reachable when a stranger has connected to it.
+// A page stays reachable: two relays hold a reservation for it, and what breaks is repaired. Shown on real relays and browsers: a page is
+// believed to be reachable when a stranger has connected to it.
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { after, before, test } from 'node:test'
-import { openApp, until } from '../app.mjs'
+import { until } from '../app.mjs'
 import { launch } from '../browsers.mjs'
+import { held, holds, openNode, reachedThrough, relaysOf, status } from '../nodes.mjs'
 import { packagePages } from '../pages.mjs'
 import { createRelay } from '../relay.mjs'
 
 /** Milliseconds in which a page that woke up must be reachable again. */
 const BACK_WITHIN = 10_000
-/** Milliseconds for which a tab is frozen. */
-const FROZEN = process.env.SHOAL_LONG ? 600_000 : 20_000
 const HOUR = 3_600_000
 
 let pages
@@ -32,55 +31,26 @@ after(async () => {
   await pages?.remove()
 })
 
-/** A page that runs a node with these settings. */
-async function startPage(t, config, { prepare } = {}) {
-  const page = await openApp(browser, site.url, { ready: false, prepare })
-  t.after(() => page.isClosed() || page.close())
-  await page.waitForFunction(() => window.shoalPackage !== undefined, { timeout: 30_000 })
-  await page.evaluate(async (config) => {
-    window.shoal = await window.shoalPackage.createNode({ store: { kind: 'memory' }, ...config })
-  }, config)
-  return page
-}
-
-const status = (page) => page.evaluate(() => window.shoal.status())
-const reserved = async (page) => (await status(page)).relays.filter(({ state }) => state === 'reserved').map(({ address }) => Number(/tcp\/(\d+)/.exec(address)[1]))
-const said = async (page) => JSON.stringify((await status(page)).relays)
-
-/** Waits until so many relays hold a reservation for the page. @returns their ports */
-async function holds(page, count, within = 30_000) {
-  await until(async () => (await reserved(page)).length >= count, within, async () => `not ${count} relays hold: ${await said(page)}`)
-  return reserved(page)
-}
-
-/** Connects to a page through exactly this relay, as a stranger, and leaves. */
-async function reachedThrough(t, relay, page) {
-  const peer = await page.evaluate(() => window.shoal.peerId)
-  const stranger = await startPage(t, { bootstrap: [relay.url] })
-  await until(async () => (await status(stranger)).relays.some(({ state }) => state === 'reserved'), 20_000, async () => `the stranger has no relay: ${await said(stranger)}`)
-  const connection = await stranger.evaluate((peer) => window.shoal.connect(peer, { signal: AbortSignal.timeout(10_000) }).then(({ path }) => path, (error) => error.message), peer)
-  assert.match(connection, /^(direct|relayed)$/)
-  await stranger.evaluate(() => window.shoal.stop())
-}
+const startPage = (t, config, options) => openNode(t, browser, site.url, config, options)
 
 test('a page given only a server’s URL joins', async (t) => {
   const page = await startPage(t, { bootstrap: [relays[1].url] })
   assert.deepEqual(await holds(page, 1), [relays[1].port])
-  await reachedThrough(t, relays[1], page)
+  await reachedThrough(t, relays[1], page, browser, site.url)
 })
 
 test('two of three relays hold; one is killed: the page stays reachable, and the third takes its place', async (t) => {
   const page = await startPage(t, { bootstrap: relays.map(({ url }) => url) })
-  const held = await holds(page, 2)
-  assert.equal(held.length, 2)
-  const gone = relays.find(({ port }) => port === held[0])
-  const left = relays.find(({ port }) => port === held[1])
+  const before = await holds(page, 2)
+  assert.equal(before.length, 2)
+  const gone = relays.find(({ port }) => port === before[0])
+  const left = relays.find(({ port }) => port === before[1])
   await gone.kill()
   t.after(() => gone.restart())
   const began = Date.now()
-  await until(async () => !(await reserved(page)).includes(gone.port), 5_000, 'the page has not noticed')
+  await until(async () => !(await held(page)).includes(gone.port), 5_000, 'the page has not noticed')
   assert.ok((await status(page)).reachable, 'the other one still holds')
-  await reachedThrough(t, left, page)
+  await reachedThrough(t, left, page, browser, site.url)
   const now = await holds(page, 2)
   assert.ok(!now.includes(gone.port), `held by ${now}`)
   t.diagnostic(`two again ${Date.now() - began} ms after the kill`)
@@ -91,26 +61,13 @@ test('the only other relay is killed and comes back: two hold again', async (t) 
   const page = await startPage(t, { bootstrap: [one.url, other.url] })
   await holds(page, 2)
   await other.kill()
-  await until(async () => (await reserved(page)).length === 1, 5_000, 'the page has not noticed')
+  await until(async () => (await held(page)).length === 1, 5_000, 'the page has not noticed')
   await sleep(2_000)
   assert.ok((await status(page)).reachable)
   await other.restart()
   const began = Date.now()
   await holds(page, 2, 20_000)
   t.diagnostic(`repaired ${Date.now() - began} ms after the relay was back`)
-})
-
-test(`a tab frozen for ${FROZEN / 1_000} s, its relay restarted meanwhile: reachable 10 s after it woke`, async (t) => {
-  const relay = relays[1]
-  const page = await startPage(t, { bootstrap: [relay.url] })
-  await holds(page, 1)
-  const session = await page.createCDPSession()
-  await session.send('Page.setWebLifecycleState', { state: 'frozen' })
-  await relay.restart()
-  await sleep(FROZEN)
-  assert.equal((await relay.health()).reservations, 0, 'the tab was not asleep at all')
-  await session.send('Page.setWebLifecycleState', { state: 'active' })
-  await reachableAgain(t, page, relay)
 })
 
 test('a network that came back, and a relay that is silent behind it: noticed by asking, not by waiting for a timer', async (t) => {
@@ -126,11 +83,11 @@ test('a network that came back, and a relay that is silent behind it: noticed by
   await network(false)
   const began = Date.now()
   // libp2p's own ping would take 15 to 35 s.
-  await until(async () => !(await status(page)).reachable, 5_000, async () => `the page believes in a dead relay: ${await said(page)}`)
+  await until(async () => !(await status(page)).reachable, 5_000, async () => `the page believes in a dead relay: ${await relaysOf(page)}`)
   t.diagnostic(`noticed after ${Date.now() - began} ms`)
   relay.resume()
   await holds(page, 1, BACK_WITHIN)
-  await reachedThrough(t, relay, page)
+  await reachedThrough(t, relay, page, browser, site.url)
 })
 
 for (const [what, shift] of [['an hour fast', HOUR], ['an hour slow', -HOUR], ['ten days fast', 240 * HOUR]]) {
@@ -141,10 +98,10 @@ for (const [what, shift] of [['an hour fast', HOUR], ['an hour slow', -HOUR], ['
     await page.evaluate((shift) => new BroadcastChannel('clock').postMessage(shift), shift)
     await sleep(500)
     await relay.restart()
-    await until(async () => (await relay.health()).reservations >= 1 && (await status(page)).reachable, 20_000, async () => `no reservation: ${await said(page)}`)
+    await until(async () => (await relay.health()).reservations >= 1 && (await status(page)).reachable, 20_000, async () => `no reservation: ${await relaysOf(page)}`)
     const [{ openedAt }] = await page.evaluate(() => window.shoal.connections())
     assert.ok(Math.abs(openedAt - Date.now() - shift) < 60_000, `the worker's clock is off by ${openedAt - Date.now()} ms`)
-    await reachedThrough(t, relay, page)
+    await reachedThrough(t, relay, page, browser, site.url)
   })
 }
 
@@ -182,8 +139,8 @@ test('the server of the settings is gone: a relay that worked in an earlier visi
   await first.close()
   await server.kill()
   const again = await visit([server.url])
-  assert.deepEqual(await reserved(again), [relay.port])
-  assert.match(await said(again), /nothing answers at/, 'what is wrong with the server is said')
+  assert.deepEqual(await held(again), [relay.port])
+  assert.match(await relaysOf(again), /nothing answers at/, 'what is wrong with the server is said')
 })
 
 /** Gives the page's worker a clock that the test can set: the browser's own cannot be set for one process. */
@@ -205,12 +162,4 @@ function clockOfOurs(page) {
       }
     }
   })
-}
-
-/** After waking: reachable within the time allowed, and a stranger gets through. */
-async function reachableAgain(t, page, relay) {
-  const began = Date.now()
-  await until(async () => (await relay.health()).reservations >= 1 && (await status(page)).reachable, BACK_WITHIN, async () => `not reachable again: ${await said(page)}`)
-  t.diagnostic(`reachable again ${Date.now() - began} ms after waking`)
-  await reachedThrough(t, relay, page)
 }
