@@ -38,6 +38,20 @@ pub struct Config {
     /// Most peers at once.
     #[serde(default = "default_max_connections")]
     pub max_connections: usize,
+    /// Whether pages of the same network may find this one.
+    #[serde(default)]
+    pub nearby: NearbyConfig,
+}
+
+/// Whether this node wants to be found by those near it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NearbyConfig {
+    /// It does.
+    pub on: bool,
+    /// What it calls itself.
+    #[serde(default)]
+    pub name: Option<String>,
 }
 
 /// Where blocks are kept.

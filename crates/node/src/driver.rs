@@ -18,6 +18,7 @@ use web_time::Instant;
 use crate::{
     behaviour::{Behaviour, BehaviourEvent, PING, SESSION, streams},
     event::{ConnectionInfo, Event},
+    nearby::{NEARBY, Nearby},
     peers::{Carrying, Connection, Dial, Path, Transport},
     perf::{PERF, Perf},
     platform,
@@ -48,6 +49,7 @@ pub struct Driver {
     swarm: Swarm<Behaviour>,
     shared: Shared,
     relays: Relays,
+    nearby: Nearby,
     perf: Perf,
     /// Dials that wait for a relay, until a time.
     unsent: Vec<(Instant, PeerId, Vec<Multiaddr>)>,
@@ -57,12 +59,12 @@ pub struct Driver {
 
 impl Driver {
     /// A driver that wants these relays.
-    pub fn new(mut swarm: Swarm<Behaviour>, shared: Shared, relays: Relays) -> Self {
+    pub fn new(mut swarm: Swarm<Behaviour>, shared: Shared, relays: Relays, nearby: Nearby) -> Self {
         let webrtc = Multiaddr::empty().with(Protocol::WebRTC);
         if let Err(error) = swarm.listen_on(webrtc) {
             tracing::error!(%error, "cannot accept direct connections");
         }
-        Self { swarm, shared, relays, perf: Perf::default(), unsent: Vec::new(), leaving: Vec::new() }
+        Self { swarm, shared, relays, nearby, perf: Perf::default(), unsent: Vec::new(), leaving: Vec::new() }
     }
 
     /// Runs until told to stop.
@@ -111,6 +113,22 @@ impl Driver {
             self.leave(peer, connection);
         }
         self.tend_sessions(now);
+        self.tend_nearby(now);
+    }
+
+    /// Announces this node where it is not announced yet, and tells the page who came and went: here, so that a relay that talks
+    /// without end is heard a few times a second.
+    fn tend_nearby(&mut self, now: Instant) {
+        let links: Vec<_> = self.relays.links().collect();
+        let relays: Vec<_> = links.iter().map(|(relay, _)| *relay).collect();
+        for relay in self.nearby.due(&relays, now) {
+            if let Some((_, connection)) = links.iter().find(|(peer, _)| *peer == relay) {
+                self.swarm.behaviour_mut().streams.open(relay, *connection, NEARBY);
+            }
+        }
+        if let Some(nearby) = self.nearby.news() {
+            self.shared.emit(Event::Nearby { nearby });
+        }
     }
 
     /// Closes a relayed connection that a direct one replaced, unless something still runs on it.
@@ -313,6 +331,10 @@ impl Driver {
                 self.relays.probe_failed(peer, unsupported);
                 self.keep_relays();
             }
+            streams::Event::Opened { peer, protocol, stream, .. } if protocol == NEARBY => {
+                platform::spawn(self.nearby.clone().stay(peer, stream));
+            }
+            streams::Event::Failed { peer, protocol, unsupported, .. } if protocol == NEARBY => self.nearby.failed(peer, unsupported),
             streams::Event::Opened { peer, connection, inbound, mut stream, .. } => {
                 let mut peers = self.shared.peers.borrow_mut();
                 let Some(known) = peers.connection(&peer, connection) else { return };

@@ -34,6 +34,11 @@ pub enum Event {
     },
     /// A peer reads from us.
     Serving(Serving),
+    /// Somebody near came, went or took another name, or this node's own part changed.
+    Nearby {
+        /// All of it.
+        nearby: Nearby,
+    },
     /// A peer broke the rules and was dropped.
     PeerDropped {
         /// Who.
@@ -41,6 +46,34 @@ pub enum Event {
         /// What it did.
         reason: String,
     },
+}
+
+/// This node among those behind the same public address.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Nearby {
+    /// Whether it wants to be found.
+    pub on: bool,
+    /// What it calls itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Whether a relay lists it.
+    pub listed: bool,
+    /// The others.
+    pub peers: Vec<NearbyPeer>,
+    /// Why no relay lists it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<&'static str>,
+}
+
+/// Somebody near.
+#[derive(Debug, Clone, Serialize)]
+pub struct NearbyPeer {
+    /// The PeerId.
+    pub peer: String,
+    /// What it calls itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 /// How far a peer has read one content from us.

@@ -21,7 +21,7 @@ use wasm_bindgen::JsValue;
 use web_sys::MessagePort;
 
 use crate::{
-    config::{Config, StoreKind},
+    config::{Config, NearbyConfig, StoreKind},
     content::{
         fetch::Fetch,
         publish,
@@ -30,8 +30,9 @@ use crate::{
     },
     driver::Driver,
     error::Error,
-    event::{ConnectionInfo, Event, Report, Status},
+    event::{self, ConnectionInfo, Event, Report, Status},
     history::Happening,
+    nearby::Nearby,
     peers::Dial,
     platform,
     relays::Relays,
@@ -48,6 +49,7 @@ const MEMORY_STORE: u64 = 256 * 1024 * 1024;
 pub struct Node {
     shared: Shared,
     did: String,
+    nearby: Nearby,
 }
 
 /// What to fetch and from whom.
@@ -87,18 +89,14 @@ impl Node {
         let key = Keypair::ed25519_from_bytes(*identity.seed.expose())
             .map_err(|error| Error::Internal(format!("the stored key is unusable: {error}")))?;
         let local = PeerId::from(key.public());
-        let did = key
-            .public()
-            .try_into_ed25519()
-            .ok()
-            .and_then(|public| PublicKey::from_bytes(&public.to_bytes()).ok())
-            .map(|public| public.did_key())
-            .ok_or_else(|| Error::Internal("the stored key is weak".to_owned()))?;
+        let public = PublicKey::from_peer_id_bytes(&local.to_bytes()).map_err(|_| Error::Internal("the stored key is weak".to_owned()))?;
+        let did = public.did_key();
+        let nearby = Nearby::new(public, &config.nearby)?;
         let swarm = swarm::build(&key, &config, shim)?;
         let (shared, commands) = Shared::new(config, local, store, emit);
         let relays = Relays::new(&shared.config, bootstrap, shared.store.clone()).await;
-        platform::spawn(Driver::new(swarm, shared.clone(), relays).run(commands));
-        Ok(Self { shared, did })
+        platform::spawn(Driver::new(swarm, shared.clone(), relays, nearby.clone()).run(commands));
+        Ok(Self { shared, did, nearby })
     }
 
     /// This node's libp2p name.
@@ -244,6 +242,16 @@ impl Node {
         let peers = self.shared.peers.borrow();
         let peer = peers.peer(id)?;
         peer.connections.first().map(|connection| ConnectionInfo::new(id, peer, connection))
+    }
+
+    /// Whether this node is found by those near it, and who they are; with a wish, as it is from now on.
+    ///
+    /// # Errors
+    /// For a name that is none, or [`Error::Stopped`].
+    pub fn nearby(&self, wish: Option<&NearbyConfig>) -> Result<event::Nearby, Error> {
+        self.check()?;
+        wish.map_or(Ok(()), |wish| self.nearby.wish(wish))?;
+        Ok(self.nearby.status())
     }
 
     /// The network or the page came back: tries at once what waits.

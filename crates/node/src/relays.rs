@@ -266,6 +266,11 @@ impl Relays {
         }
     }
 
+    /// The connections to them.
+    pub fn links(&self) -> impl Iterator<Item = (PeerId, ConnectionId)> {
+        self.connections.iter().filter(|link| self.manager.contains(&link.peer)).map(|link| (link.peer, link.id))
+    }
+
     /// Addresses of the relays that can be dialled through, each ending in the relay's PeerId.
     pub fn connected_addresses(&self) -> impl Iterator<Item = &Multiaddr> {
         self.connections.iter().filter(|link| self.manager.contains(&link.peer)).map(|link| &link.address)

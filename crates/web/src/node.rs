@@ -5,6 +5,7 @@ use std::rc::Rc;
 use js_sys::Function;
 use serde::{Deserialize, Serialize};
 use shoal_node::{
+    config::NearbyConfig,
     content::source::Source,
     error::Error,
     event::Report,
@@ -166,6 +167,12 @@ impl WasmNode {
     pub async fn status(&self) -> Result<JsValue, JsValue> {
         let node = self.node.clone();
         object(&node.status().await)
+    }
+
+    /// Whether this node is found by those near it, and who they are; with a wish (`{ on, name? }`), as it is from now on.
+    pub fn nearby(&self, wish: JsValue) -> Result<JsValue, JsValue> {
+        let wish: Option<NearbyConfig> = read(wish, "nearby")?;
+        object(&self.node.nearby(wish.as_ref()).map_err(|problem| error(&problem))?)
     }
 
     /// What happened lately on the way to a peer.

@@ -5,6 +5,7 @@
  * answers is a session. A call that can be made twice without harm is made again on the next session; a read goes on at the byte where it was.
  */
 import type { Caller } from './caller.ts'
+import { nearbyWish } from './config.ts'
 import { ContentReader } from './content-reader.ts'
 import { ShoalError } from './errors.ts'
 import { EventQueue } from './event-queue.ts'
@@ -19,6 +20,7 @@ import type {
   ContentStat,
   Diagnosis,
   FetchOptions,
+  Nearby,
   NodeEvent,
   NodeStatus,
   PublishOptions,
@@ -42,6 +44,7 @@ const MOST_REPEATS = 1
 export class Client implements ShoalNode {
   readonly #leave: () => Promise<void>
   readonly #keep: boolean
+  readonly #remember: (nearby: Nearby) => void
   readonly #readers = new Set<EventQueue>()
   #identity: Identity = { peerId: '', did: '' }
   /** The session that answers now. */
@@ -55,10 +58,12 @@ export class Client implements ShoalNode {
   /**
    * @param leave ends this tab's part in the node
    * @param keep whether to ask the browser not to clear this origin's storage once there is something in it
+   * @param remember told whether the node is to be found by those near it, each time that this may have changed: a successor must do the same
    */
-  constructor(leave: () => Promise<void>, keep: boolean) {
+  constructor(leave: () => Promise<void>, keep: boolean, remember: (nearby: Nearby) => void = () => {}) {
     this.#leave = leave
     this.#keep = keep
+    this.#remember = remember
   }
 
   /** @internal A node answers from now on. */
@@ -72,6 +77,8 @@ export class Client implements ShoalNode {
     if (this.#lost !== undefined) this.#emit({ type: 'restarted', reason: this.#lost })
     this.#lost = undefined
     void this.#follow(session)
+    // Somebody in another tab may have asked for something else before this one came.
+    if (session.far) this.nearby().catch(() => {})
   }
 
   /** @internal The node is gone, another will come. */
@@ -173,6 +180,13 @@ export class Client implements ShoalNode {
     return await this.#attempt(signal, MOST_REPEATS, (caller) => caller.call('connect', { peer }, { signal }))
   }
 
+  async nearby(wish?: boolean | { name?: string }): Promise<Nearby> {
+    const parameters = wish === undefined ? {} : { wish: nearbyWish(wish) }
+    const nearby = await this.#attempt<Nearby>(undefined, MOST_REPEATS, (caller) => caller.call('nearby', parameters))
+    this.#remember(nearby)
+    return nearby
+  }
+
   async diagnose(peer: string, { signal }: CallOptions = {}): Promise<Diagnosis> {
     return await this.#attempt(signal, MOST_REPEATS, (caller) => caller.call('diagnose', { peer }, { signal }))
   }
@@ -246,6 +260,7 @@ export class Client implements ShoalNode {
     try {
       const { items } = await session.caller.open<undefined, NodeEvent>('events', {})
       for (let event = await items.next(); event; event = await items.next()) {
+        if (event.type === 'nearby') this.#remember(event.nearby)
         this.#emit(event.type === 'status' ? { ...event, status: this.#complete(event.status, session) } : event)
       }
     } catch (error) {

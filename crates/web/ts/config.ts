@@ -18,6 +18,14 @@ export interface Settings {
   /** Milliseconds. */
   connectionTimeout: number
   maxConnections: number
+  /** Kept true while the node runs, so that its successor goes on as it was asked last. */
+  nearby: NearbyWish
+}
+
+/** Whether a node is found by those near it, and what it calls itself. */
+export interface NearbyWish {
+  on: boolean
+  name?: string
 }
 
 /** A STUN or TURN server, in the form that `RTCConfiguration` takes. */
@@ -41,12 +49,17 @@ const TIMEOUT = { least: 1_000, most: 120_000, default: 20_000 }
 /** More than 400 peer connections make a page crawl; fewer than two leave no room for a relay and a peer. */
 const CONNECTIONS = { least: 2, most: 400, default: 64 }
 
+/** What fits on a phone's screen. */
+const MAX_NAME_BYTES = 64
+/** Controls, marks of direction, and what has no width. */
+const NO_NAME = /[\p{Cc}\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/u
+
 /**
  * Checks a configuration and completes it.
  * @param page the page's address, against which relative URLs are read and whose server is the default relay; undefined outside a page
  */
 export function complete(config: NodeConfig, page: string | undefined): Settings {
-  const fields = record('config', config, ['bootstrap', 'reservations', 'dnsResolver', 'store', 'iceServers', 'metadata', 'connectionTimeout', 'maxConnections'])
+  const fields = record('config', config, ['bootstrap', 'reservations', 'dnsResolver', 'store', 'iceServers', 'metadata', 'connectionTimeout', 'maxConnections', 'nearby'])
   return {
     bootstrap: bootstrap(fields['bootstrap'], page),
     reservations: integer('reservations', fields['reservations'], RESERVATIONS, 'relays'),
@@ -56,7 +69,21 @@ export function complete(config: NodeConfig, page: string | undefined): Settings
     metadata: metadata(fields['metadata']),
     connectionTimeout: integer('connectionTimeout', fields['connectionTimeout'], TIMEOUT, 'milliseconds'),
     maxConnections: integer('maxConnections', fields['maxConnections'], CONNECTIONS, 'peers'),
+    nearby: nearbyWish(fields['nearby'] ?? false),
   }
+}
+
+/** Reads `true`, `false` or `{ name }`. The rules of names are those of `crates/protocol/docs/nearby.md`. */
+export function nearbyWish(value: unknown): NearbyWish {
+  if (typeof value === 'boolean') return { on: value }
+  const { name } = record('nearby', value, ['name'])
+  if (name === undefined) return { on: true }
+  const plain = text('nearby.name', name, MAX_NAME_BYTES)
+  if (new TextEncoder().encode(plain).length > MAX_NAME_BYTES) throw invalid('nearby.name', `has more than ${MAX_NAME_BYTES} bytes; give a shorter name`)
+  if (plain.trim() !== plain || !plain.isWellFormed() || NO_NAME.test(plain)) {
+    throw invalid('nearby.name', 'must be one line of text without control characters, and without spaces around it')
+  }
+  return { on: true, name: plain }
 }
 
 function bootstrap(value: unknown, page: string | undefined): string[] {

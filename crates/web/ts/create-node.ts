@@ -18,7 +18,11 @@ export async function createNode(config: NodeConfig = {}, options: StartOptions 
   requireBrowser()
   options.signal?.throwIfAborted()
   const settings = complete(config, location.href)
-  const client: Client = new Client(() => tab.leave(), settings.store.kind === 'indexeddb')
+  const client: Client = new Client(() => tab.leave(), settings.store.kind === 'indexeddb', ({ on, name }) => {
+    settings.nearby.on = on
+    if (name === undefined) delete settings.nearby.name
+    else settings.nearby.name = name
+  })
   let started = false
   const tab = new Tab(settings, client, (progress) => started || options.onProgress?.(progress))
   try {

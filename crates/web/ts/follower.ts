@@ -112,9 +112,9 @@ export class Follower {
   }
 }
 
-/** A node has one set of settings: those of the tab that runs it. */
+/** A node has one set of settings: those of the tab that runs it. What may change while it runs is not one of them. */
 function differences(own: Settings, running: Settings): string[] {
-  const fields = (Object.keys(own) as (keyof Settings)[]).filter((field) => JSON.stringify(own[field]) !== JSON.stringify(running[field]))
+  const fields = (Object.keys(own) as (keyof Settings)[]).filter((field) => field !== 'nearby' && JSON.stringify(own[field]) !== JSON.stringify(running[field]))
   if (fields.length === 0) return []
   return [`Another tab of this site runs the node, with other settings (${fields.join(', ')}); this tab's own take effect when it takes over.`]
 }

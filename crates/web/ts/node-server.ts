@@ -12,8 +12,8 @@ import { indexedDbProblem } from './limitations.ts'
 import { exact, type Source } from './rpc.ts'
 import { Streaming, type Context, type Handler } from './server.ts'
 import { throttle } from './throttle.ts'
-import type { Settings } from './config.ts'
-import type { ConnectionInfo, ContentStat, Diagnosis, FetchProgress, NodeEvent, NodeStatus, PublishProgress, StartProgress } from './types.ts'
+import type { NearbyWish, Settings } from './config.ts'
+import type { ConnectionInfo, ContentStat, Diagnosis, FetchProgress, Nearby, NodeEvent, NodeStatus, PublishProgress, StartProgress } from './types.ts'
 import { load, trapReason, type WasmFetchOptions, type WasmNode, type WasmReader } from './wasm.ts'
 
 /** What a node is started with. */
@@ -45,6 +45,7 @@ export class NodeServer {
     stat: (parameters: ReadParameters, context) => this.#stat(parameters, context),
     connections: async (): Promise<ConnectionInfo[]> => this.#node.connections(),
     status: async () => this.#complete(await this.#node.status()),
+    nearby: async ({ wish }: { wish?: NearbyWish }): Promise<Nearby> => this.#node.nearby(wish),
     connect: ({ peer }: { peer: string }, { signal }) => this.#node.connect(peer, signal),
     diagnose: ({ peer }: { peer: string }) => this.#diagnose(peer),
     events: async (_: unknown, { signal }) => this.#subscribe(signal),

@@ -50,6 +50,8 @@ export interface NodeConfig {
   connectionTimeout?: number
   /** The most peers connected at once. 2 to 400; default 64. */
   maxConnections?: number
+  /** Whether pages of the same network may find this one from the start, and by which name: see {@link ShoalNode.nearby}. Default `false`. */
+  nearby?: boolean | { name?: string }
 }
 
 /**
@@ -206,6 +208,34 @@ export interface NodeStatus {
 }
 
 /**
+ * Somebody who came to the relay from the same address.
+ * @example const label = ({ peer, name }: NearbyPeer) => `${name ?? 'no name'} …${peer.slice(-6)}`
+ */
+export interface NearbyPeer {
+  /** The PeerId. It is proven when a connection to it is made; the name never is. */
+  peer: string
+  /** What it calls itself: one line of at most 64 bytes. Two may use the same. */
+  name?: string
+}
+
+/**
+ * This node among those near it.
+ * @example const alone = ({ listed, peers }: Nearby) => listed && peers.length === 0
+ */
+export interface Nearby {
+  /** Whether this node wants to be found. While it does not, it finds nobody either. */
+  on: boolean
+  /** What it calls itself. */
+  name?: string
+  /** Whether a relay lists it now. */
+  listed: boolean
+  /** The others, as the relays list them. */
+  peers: NearbyPeer[]
+  /** Why no relay lists it, in one sentence. */
+  problem?: string
+}
+
+/**
  * One step on the way to a peer.
  * @example const slow = ({ duration }: DiagnosisStep) => (duration ?? 0) > 1_000
  */
@@ -280,6 +310,8 @@ export type NodeEvent =
   | { type: 'connectionClosed'; peer: string; path: 'direct' | 'relayed'; transport: ConnectionInfo['transport']; reason: string }
   /** A peer began, went on, or ended reading a content from us. */
   | { type: 'serving'; peer: string; cid: string; bytes: number; path: 'direct' | 'relayed'; state: 'active' | 'done' | 'ended' }
+  /** Somebody near came, went or took another name, or this node's own part changed. */
+  | { type: 'nearby'; nearby: Nearby }
   /** A peer sent bytes that do not verify, or broke a protocol; it was dropped. */
   | { type: 'peerDropped'; peer: string; reason: string }
   /** The node was replaced, with the same identity and store: its worker had failed, or the tab that ran it was closed. Reads go on by themselves. */
@@ -358,6 +390,18 @@ export interface ShoalNode {
    * @example const { path, roundTripTime } = await node.connect(peerId, { signal: AbortSignal.timeout(10_000) })
    */
   connect(peer: string, options?: CallOptions): Promise<ConnectionInfo>
+
+  /**
+   * Lets this page be found by pages that reach a relay from the same public address (the same home, office or café), and finds them: with `true`, or
+   * `{ name }`, from now on; with `false` not any more. Without an argument it only tells how it stands; `nearby` events tell of changes.
+   *
+   * Whoever is on that network sees this page's PeerId and name, strangers in a café too, and behind some mobile networks many people: ask first.
+   * Nobody else learns of it. All tabs of a site share one node, and the last call counts.
+   * @example
+   * await node.nearby({ name: 'Kitchen tablet' })
+   * for await (const event of node.events()) if (event.type === 'nearby') console.log(event.nearby.peers)
+   */
+  nearby(wish?: boolean | { name?: string }): Promise<Nearby>
 
   /**
    * Says what is known about the way to a peer: which paths were tried, with what result, how long each step took, and why the link is not direct.

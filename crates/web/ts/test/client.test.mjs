@@ -195,3 +195,25 @@ test('when no node will come, calls say why', async () => {
   session(node)
   assert.deepEqual(await node.connections(), [], 'a node that comes after all is used')
 })
+
+test('a successor is found by those near it exactly if the last wish was so', async () => {
+  const wishes = []
+  const node = new Client(async () => {}, false, ({ on, name }) => wishes.push(name ?? on))
+  let state = { on: false, listed: false, peers: [] }
+  const nearby = async ({ wish }) => (state = { ...state, ...wish })
+  const { events } = session(node, { nearby })
+  await assert.rejects(node.nearby({ name: 'two\nlines' }), { name: 'InvalidConfig', message: /^nearby.name: / })
+  assert.equal((await node.nearby({ name: 'Ada' })).name, 'Ada')
+  const heard = node.events()[Symbol.asyncIterator]()
+  // Another tab turned it off.
+  events.push({ type: 'nearby', nearby: { on: false, listed: false, peers: [] } })
+  assert.equal((await heard.next()).value.nearby.on, false)
+  assert.deepEqual(wishes, ['Ada', false])
+})
+
+test('a tab that joins a node learns whether that is to be found', async () => {
+  const wish = Promise.withResolvers()
+  const node = new Client(async () => {}, false, ({ on }) => wish.resolve(on))
+  session(node, { nearby: async () => ({ on: true, listed: true, peers: [] }) }, true)
+  assert.equal(await wish.promise, true)
+})

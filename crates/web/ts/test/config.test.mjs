@@ -22,6 +22,7 @@ test('an empty config is a complete one', () => {
     metadata: { client: 'shoal', version: VERSION },
     connectionTimeout: 20_000,
     maxConnections: 64,
+    nearby: { on: false },
   })
 })
 
@@ -46,6 +47,9 @@ test('what is given is kept, and addresses become absolute', () => {
   assert.deepEqual(settings.metadata, { client: 'notes', version: VERSION })
   assert.deepEqual([settings.connectionTimeout, settings.maxConnections], [1_000, 400])
   assert.deepEqual(complete({ bootstrap: [] }, undefined).bootstrap, [])
+  for (const [given, wish] of [[true, { on: true }], [{}, { on: true }], [false, { on: false }], [{ name: 'Küche 👩‍💻' }, { on: true, name: 'Küche 👩‍💻' }]]) {
+    assert.deepEqual(complete({ nearby: given }, PAGE).nearby, wish)
+  }
 })
 
 const wrong = [
@@ -80,6 +84,12 @@ const wrong = [
   [{ connectionTimeout: 999 }, /^connectionTimeout: must be a whole number of milliseconds from 1000 to 120000, got 999/],
   [{ connectionTimeout: '20s' }, /^connectionTimeout: .* got "20s"/],
   [{ maxConnections: 1.5 }, /^maxConnections: .* from 2 to 400, got 1.5/],
+  [{ nearby: 'yes' }, /^nearby: must be an object, got "yes"/],
+  [{ nearby: { nmae: 'x' } }, /^nearby.nmae: there is no such field/],
+  [{ nearby: { name: '' } }, /^nearby.name: must have 1 to 64/],
+  [{ nearby: { name: 'ü'.repeat(33) } }, /^nearby.name: has more than 64 bytes/],
+  [{ nearby: { name: ' Ada' } }, /^nearby.name: must be one line/],
+  [{ nearby: { name: 'a\u202egpj.exe' } }, /^nearby.name: must be one line/],
   [{ maxConnections: NaN }, /^maxConnections: .* got NaN/],
 ]
 for (const [config, message] of wrong) {
