@@ -4,6 +4,7 @@
  */
 
 import type { ShoalNode } from 'shoal'
+import { NearbyPanel } from './nearby/panel.ts'
 import { elsewhere } from './node/elsewhere.ts'
 import { Feed } from './node/feed.ts'
 import { explain } from './node/problems.ts'
@@ -18,6 +19,7 @@ import { Swim } from './view/swim.ts'
 const page = document.documentElement
 const statusBar = new StatusBar()
 const feed = new Feed()
+const nearbyPanel = new NearbyPanel()
 const swim = new Swim(byId<HTMLCanvasElement>('swim'), byId('drop-words'))
 const busy = { receiving: false, serving: false }
 
@@ -75,6 +77,9 @@ addEventListener('beforeunload', (event) => {
 })
 
 feed.on('status', ({ status }) => statusBar.show(status))
+feed.on('nearby', ({ nearby }) => nearbyPanel.show(nearby))
+feed.on('connectionOpened', () => void nearbyPanel.look())
+feed.on('connectionClosed', () => void nearbyPanel.look())
 feed.on('serving', (event) => void outbox.serving(event))
 feed.on('restarted', () => statusBar.mention('The node was started again; everything stored is still here.'))
 
@@ -89,6 +94,7 @@ async function start(): Promise<void> {
     const started = await startNode(loaded, ({ phase }) => statusBar.say(starting[phase]))
     void feed.follow(started).finally(() => statusBar.say('The node has stopped. Reload the page to start it again.'))
     statusBar.follow(started)
+    void nearbyPanel.follow(started).catch(() => undefined)
     nodeStarted(started)
     statusBar.show(await started.status())
   } catch (error) {
