@@ -3,11 +3,11 @@
 // puppeteer-core drives both (CDP for Chromium, WebDriver BiDi for Firefox). Its own downloads are not used: the browsers are the system's.
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { rm } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import { run } from '../crates/web/build/process.mjs'
+import { createTemporary } from './temporary.mjs'
 
 /** @typedef {'chromium' | 'firefox'} Kind */
 
@@ -78,7 +78,7 @@ export async function ensureBrowsers(kinds = KINDS) {
 
 /** A directory for a browser's profile. `remove()` deletes it once the browser that used it is closed. */
 export async function createProfile() {
-  const path = await mkdtemp(join(tmpdir(), 'shoal-profile-'))
+  const path = await createTemporary('profile')
   return { path, remove: () => rm(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 }) }
 }
 

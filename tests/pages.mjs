@@ -1,8 +1,8 @@
 // Pages of the tests' own, served by the relay like the web app: for what the app does not offer, such as many nodes one after the other.
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { packageFiles, root } from '../crates/web/build/paths.mjs'
+import { createTemporary } from './temporary.mjs'
 
 /**
  * A directory to serve, with an `index.html` that runs one script.
@@ -10,7 +10,7 @@ import { packageFiles, root } from '../crates/web/build/paths.mjs'
  *   tests/ to bundle. `files`: further files, by name.
  */
 export async function createPages({ script, entry, files = {} }) {
-  const path = await mkdtemp(join(tmpdir(), 'shoal-pages-'))
+  const path = await createTemporary('pages')
   // The empty icon spares the consoles a complaint about a missing one.
   await writeFile(
     join(path, 'index.html'),

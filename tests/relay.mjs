@@ -1,8 +1,7 @@
 // The real relay, built for release, with an identity and a port of its own: as the tests use it.
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { rm } from 'node:fs/promises'
 import { freePort, startRelay } from '../crates/web/build/relay.mjs'
+import { createTemporary } from './temporary.mjs'
 
 /**
  * Starts a relay on a free port. `restart()` brings it back at the same port with the same identity.
@@ -10,7 +9,7 @@ import { freePort, startRelay } from '../crates/web/build/relay.mjs'
  */
 export async function createRelay(options = {}) {
   const port = await freePort()
-  const dataDirectory = await mkdtemp(join(tmpdir(), 'shoal-relay-'))
+  const dataDirectory = await createTemporary('relay')
   const begin = () => startRelay({ host: '127.0.0.1', ...options, port, dataDirectory, quiet: true })
   let relay = await begin()
   return {

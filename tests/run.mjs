@@ -19,6 +19,7 @@ import { measure, table } from '../crates/web/build/size.mjs'
 import { clock } from '../crates/web/build/steps.mjs'
 import { ensureRust, ensureWasmBindgen } from '../crates/web/build/toolchain.mjs'
 import { ensureBrowsers } from './browsers.mjs'
+import { sweepTemporary } from './temporary.mjs'
 
 /** Crates whose code for the page is behind `cfg(target_arch = "wasm32")`, so that a native lint does not see it. */
 const WASM_CRATES = ['shoal-webrtc', 'shoal-node', 'shoal-web', 'shoal-bench-websocket']
@@ -70,6 +71,7 @@ const STAGES = {
 
 try {
   for (const name of values.only ?? []) if (!STAGES[name]) throw new Error(`--only ${name}: choose from ${Object.keys(STAGES).join(', ')}`)
+  await sweepTemporary()
   await bootstrap()
   await ensureRust()
   await ensureBrowsers()

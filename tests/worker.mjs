@@ -1,10 +1,10 @@
 // The web app with a way into its worker: for tests in which the node itself must fail.
 //
 // WebDriver BiDi cannot run anything in a worker of Firefox, so the worker's script gets one line more, and is otherwise the one that is served to everybody.
-import { appendFile, cp, mkdtemp, readdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { appendFile, cp, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { site } from '../crates/web/build/paths.mjs'
+import { createTemporary } from './temporary.mjs'
 
 const CHANNEL = 'the test, to every worker'
 /** Milliseconds in which every worker of the site has surely answered. */
@@ -34,7 +34,7 @@ if ('DedicatedWorkerGlobalScope' in globalThis) {
 
 /** A copy of the built app whose workers do what `tellWorkers` says. `path` is to be served. */
 export async function siteWithOpenWorkers() {
-  const path = await mkdtemp(join(tmpdir(), 'shoal-pages-'))
+  const path = await createTemporary('pages')
   await cp(site, path, { recursive: true })
   const scripts = (await readdir(join(path, '_astro'))).filter((name) => /^worker\..*\.js$/.test(name))
   if (scripts.length === 0) throw new Error(`there is no worker script in ${site}`)

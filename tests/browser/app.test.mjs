@@ -2,8 +2,8 @@
 // Screenshots of every state at 360 and 1,280 pixels go to tests/results, to be looked at.
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { networkInterfaces, tmpdir } from 'node:os'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { root } from '../../crates/web/build/paths.mjs'
@@ -11,6 +11,7 @@ import { byTestId, openApp, reachable, textOf } from '../app.mjs'
 import { launch } from '../browsers.mjs'
 import { noisePng } from '../picture.mjs'
 import { createRelay } from '../relay.mjs'
+import { createTemporary } from '../temporary.mjs'
 
 const RESULTS = join(root, 'tests', 'results')
 const [WIDTH, HEIGHT] = [2_400, 2_000]
@@ -23,7 +24,7 @@ let folder
 let picture
 before(async () => {
   await mkdir(RESULTS, { recursive: true })
-  folder = await mkdtemp(join(tmpdir(), 'shoal-app-'))
+  folder = await createTemporary('app')
   const bytes = noisePng(WIDTH, HEIGHT)
   picture = { path: join(folder, 'harbour at dawn.png'), size: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') }
   await writeFile(picture.path, bytes)

@@ -55,6 +55,8 @@ pub struct Driver {
     unsent: Vec<(Instant, PeerId, Vec<Multiaddr>)>,
     /// Relayed connections to be closed at a time, because a direct one stands.
     leaving: Vec<(Instant, PeerId, ConnectionId)>,
+    /// When a relay was last asked for because a session waits.
+    needed: Option<Instant>,
 }
 
 impl Driver {
@@ -64,7 +66,7 @@ impl Driver {
         if let Err(error) = swarm.listen_on(webrtc) {
             tracing::error!(%error, "cannot accept direct connections");
         }
-        Self { swarm, shared, relays, nearby, perf: Perf::default(), unsent: Vec::new(), leaving: Vec::new() }
+        Self { swarm, shared, relays, nearby, perf: Perf::default(), unsent: Vec::new(), leaving: Vec::new(), needed: None }
     }
 
     /// Runs until told to stop.
@@ -264,6 +266,9 @@ impl Driver {
                 let connection = ConnectionInfo::new(&peer, known, connection);
                 self.shared.emit(Event::ConnectionOpened { connection });
             }
+        }
+        if path == Path::Direct {
+            self.close_stale(peer);
         }
         // Only the side that dialled closes: both closing could cut what the other still reads.
         if outbound {

@@ -5,7 +5,10 @@ use std::rc::Rc;
 use libp2p::PeerId;
 use serde::Serialize;
 
-use crate::peers::{Connection, Path, Peer, Transport};
+use crate::{
+    peers::{Connection, Path, Peer, Transport},
+    session::PeerSession,
+};
 
 /// What happens to a node.
 #[derive(Debug, Clone, Serialize)]
@@ -135,6 +138,37 @@ impl ConnectionInfo {
             round_trip_time: connection.round_trip,
             opened_at: connection.opened_at,
             agent: peer.agent.clone(),
+        }
+    }
+}
+
+/// What runs between this node and a peer, over whatever connections there are.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionInfo {
+    /// By which path bytes go now, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<Path>,
+    /// Streams open now, of both sides.
+    pub streams: usize,
+    /// Bytes that came, each counted once.
+    pub bytes_received: u64,
+    /// Bytes that went, each counted once.
+    pub bytes_sent: u64,
+    /// Bytes that went a second time, because a path broke.
+    pub bytes_sent_again: u64,
+}
+
+impl SessionInfo {
+    /// Describes the session with a peer.
+    pub fn new(session: &PeerSession) -> Self {
+        let counts = session.counts();
+        Self {
+            path: session.path(),
+            streams: session.streams(),
+            bytes_received: counts.received,
+            bytes_sent: counts.sent,
+            bytes_sent_again: counts.sent_again,
         }
     }
 }

@@ -30,7 +30,7 @@ use crate::{
     },
     driver::Driver,
     error::Error,
-    event::{self, ConnectionInfo, Event, Report, Status},
+    event::{self, ConnectionInfo, Event, Report, SessionInfo, Status},
     history::Happening,
     nearby::Nearby,
     peers::Dial,
@@ -175,6 +175,11 @@ impl Node {
     /// What happened lately on the way to a peer.
     pub fn history(&self, peer: &PeerId) -> Vec<Happening> {
         self.shared.history.borrow().of(peer)
+    }
+
+    /// The session with a peer, path or not.
+    pub fn session(&self, peer: &PeerId) -> Option<SessionInfo> {
+        self.shared.peers.borrow().peer(peer)?.current().map(SessionInfo::new)
     }
 
     /// What the page remembers of its last attempts at a direct connection to a peer: an array of `Attempt`s, see

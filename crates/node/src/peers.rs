@@ -1,6 +1,6 @@
 //! Who is connected, by which paths, and what is being tried: the table that the driver writes and everybody reads.
 
-use std::{cell::Cell, collections::BTreeMap, rc::Rc};
+use std::{cell::Cell, collections::BTreeMap, rc::Rc, time::Duration};
 
 use libp2p::{Multiaddr, PeerId, core::ConnectedPoint, multiaddr::Protocol, swarm::ConnectionId};
 use serde::Serialize;
@@ -93,6 +93,10 @@ impl Connection {
             streams: 0,
             held: false,
         }
+    }
+
+    fn is_younger(&self, unix_milliseconds: f64, age: Duration) -> bool {
+        unix_milliseconds - self.opened_at < age.as_secs_f64() * 1_000.0
     }
 }
 
@@ -223,6 +227,18 @@ impl Peer {
     pub fn route(&self, id: ConnectionId) -> Option<Route> {
         let connection = self.connections.iter().find(|connection| connection.id == id)?;
         Some(Route { connection: id, path: connection.path, traffic: connection.traffic.clone() })
+    }
+
+    /// Whether a direct connection stands that is younger than this.
+    pub fn is_direct_lately(&self, unix_milliseconds: f64, age: Duration) -> bool {
+        self.connections.iter().any(|connection| connection.path == Path::Direct && connection.is_younger(unix_milliseconds, age))
+    }
+
+    /// Direct connections that are older than this and not used by the session there is.
+    pub fn stale(&self, unix_milliseconds: f64, age: Duration) -> Vec<ConnectionId> {
+        let unused = |id: &ConnectionId| self.current().is_some() && !self.sessions().any(|session| session.uses(*id));
+        let old = |connection: &&Connection| connection.path == Path::Direct && !connection.is_younger(unix_milliseconds, age);
+        self.connections.iter().filter(old).map(|connection| connection.id).filter(unused).collect()
     }
 
     /// Whether a direct WebRTC connection stands.

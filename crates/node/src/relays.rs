@@ -166,6 +166,11 @@ impl Relays {
         }
     }
 
+    /// A transfer stands still for want of a relay.
+    pub fn needed(&mut self) {
+        self.manager.needed(self.clocks.now(), &mut platform::random_fraction);
+    }
+
     fn link(&self, peer: &PeerId) -> Option<&Link> {
         self.connections.iter().find(|link| link.peer == *peer)
     }

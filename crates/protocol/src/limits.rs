@@ -168,6 +168,8 @@ pub const RESERVATION_AWAKE: Duration = Duration::from_secs(10);
 /// Over which time the clients of a relay that ended come back. A person barely notices two seconds, and 10,000
 /// clients in four are what one core can shake hands with.
 pub const RESERVATION_SPREAD: Duration = Duration::from_secs(4);
+/// Within what a relay is tried again while a transfer stands still for want of it: as often, each page dials about once a second.
+pub const RESERVATION_NEEDED: Duration = Duration::from_secs(1);
 /// The longest wait after the first failure; each further one doubles it. As long as the spread: with 2 s, those who
 /// found a closed door came back as a second crowd, and the peak was above four times the mean.
 pub const RESERVATION_FIRST_WAIT: Duration = Duration::from_secs(4);

@@ -180,6 +180,12 @@ impl WasmNode {
         object(&self.node.history(&parse_peer(peer).map_err(|problem| error(&problem))?))
     }
 
+    /// The session with a peer, if there is one.
+    pub fn session(&self, peer: &str) -> Result<JsValue, JsValue> {
+        let session = self.node.session(&parse_peer(peer).map_err(|problem| error(&problem))?);
+        session.map_or(Ok(JsValue::UNDEFINED), |session| object(&session))
+    }
+
     /// The last attempts at a direct connection to a peer.
     pub async fn traces(&self, peer: String) -> Result<JsValue, JsValue> {
         let node = self.node.clone();

@@ -4,7 +4,7 @@
  * Pure: facts in, a {@link Diagnosis} out. The facts are not interpreted anywhere else.
  */
 import type { Attempt } from '../../webrtc/js/traces.js'
-import type { ConnectionInfo, Diagnosis, DiagnosisStep, DirectAttempt, RelayStatus } from './types.ts'
+import type { ConnectionInfo, Diagnosis, DiagnosisStep, DirectAttempt, RelayStatus, SessionInfo } from './types.ts'
 
 /** What the node noted. See `crates/node/src/history.rs`. */
 export interface Happening {
@@ -22,12 +22,13 @@ export interface Facts {
   /** Of the way to the peer, the oldest first. */
   history: Happening[]
   relays: (RelayStatus & { history: Happening[] })[]
+  session?: SessionInfo | undefined
   /** At a direct connection, the oldest first. */
   attempts: Attempt[]
 }
 
 /** Makes sense of the facts. */
-export function diagnose({ peer, connections, history, relays, attempts }: Facts): Diagnosis {
+export function diagnose({ peer, connections, history, relays, session, attempts }: Facts): Diagnosis {
   const own = connections.filter((connection) => connection.peer === peer)
   const path = own.some((connection) => connection.path === 'direct') ? 'direct' : own.length > 0 ? 'relayed' : 'none'
   // A peer that is a relay needs neither circuit nor WebRTC.
@@ -43,6 +44,7 @@ export function diagnose({ peer, connections, history, relays, attempts }: Facts
     steps,
     relays: relays.map(({ history: _, ...status }) => status),
     connections: own,
+    ...(session ? { session } : {}),
     attempts: attempts as DirectAttempt[],
   }
 }

@@ -181,6 +181,7 @@ export class NodeServer {
       history,
       attempts,
       connections: node.connections(),
+      session: node.session(peer),
       relays: relays.map((relay) => ({ ...relay, history: relayHistory(relay.address) })),
     })
   }

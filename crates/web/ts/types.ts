@@ -280,6 +280,22 @@ export interface DirectAttempt {
 }
 
 /**
+ * What runs between two nodes: a session, which goes on over whatever connection there is.
+ * @example const share = ({ bytesSent, bytesSentAgain }: SessionInfo) => bytesSentAgain / bytesSent
+ */
+export interface SessionInfo {
+  /** By which path bytes go now, if there is one. */
+  path?: 'direct' | 'relayed'
+  /** Open now, of both sides. */
+  streams: number
+  /** Each byte counted once, however often it was sent. */
+  bytesReceived: number
+  bytesSent: number
+  /** Bytes that went a second time, because a connection broke. */
+  bytesSentAgain: number
+}
+
+/**
  * What is known about the way to a peer: which paths were tried, with what result, and why the link is not direct.
  * @example for (const reason of (await node.diagnose(peerId)).reasons) console.warn(reason)
  */
@@ -296,6 +312,8 @@ export interface Diagnosis {
   relays: RelayStatus[]
   /** Open connections to this peer. */
   connections: ConnectionInfo[]
+  /** What runs between the two, if anything does. */
+  session?: SessionInfo
   /** The last attempts at a direct connection, at most four, the oldest first. */
   attempts: DirectAttempt[]
 }

@@ -4,7 +4,7 @@
 //! ```text
 //!   no path ───────────────► dial (direct, by way of a relay) every 2 s, for 30 s
 //!   the only path is stuck ─► dial relayed, every 2 s
-//!   relayed, in use ────────► dial direct, every 10 s
+//!   relayed, in use ────────► dial direct, every 10 s; also beside a direct connection that is not used, so does not work
 //! ```
 
 use std::{collections::BTreeSet, time::Duration};
@@ -20,6 +20,7 @@ use super::Driver;
 use crate::{
     behaviour::SESSION,
     peers::{Carrying, Dial, Path},
+    platform,
     session::{ALONE, Health, PeerSession},
 };
 
@@ -29,6 +30,8 @@ const RESTORE: Duration = Duration::from_secs(2);
 const YIELD: Duration = Duration::from_secs(2);
 /// How often the direct way is tried while a relayed connection carries what runs.
 const UPGRADE: Duration = Duration::from_secs(10);
+/// How often a relay is asked for while a session waits for a path.
+const NEEDED: Duration = Duration::from_secs(1);
 /// Sessions that may wait for a path: each holds at most 2 MiB of its own and what its streams have buffered. The one that has waited
 /// longest goes first.
 const MAX_ALONE: usize = 16;
@@ -52,6 +55,9 @@ impl Driver {
                 self.restore(peer, &need, now);
             }
         }
+        if self.needs_relay(&alone, now) {
+            self.relays.needed();
+        }
         alone.sort_by_key(|(waited, _)| std::cmp::Reverse(*waited));
         let excess = alone.len().saturating_sub(MAX_ALONE);
         for (_, session) in alone.into_iter().take(excess) {
@@ -68,7 +74,8 @@ impl Driver {
         let unfinished = session.streams() > 0;
         match session.watch(now) {
             Health::Fine => {
-                let wanted = unfinished && session.path() == Some(Path::Relayed) && !known.direct();
+                let wanted =
+                    unfinished && session.path() == Some(Path::Relayed) && !known.is_direct_lately(platform::unix_milliseconds(), UPGRADE);
                 (wanted && known.dial != Dial::Running && since >= UPGRADE).then_some(Need::Direct)
             }
             Health::Stuck => (session.path() == Some(Path::Direct) && since >= RESTORE).then_some(Need::Relayed),
@@ -82,6 +89,25 @@ impl Driver {
                 let wanted = unfinished && ours && (known.connections.is_empty() || waited >= YIELD);
                 (wanted && known.dial != Dial::Running && since >= RESTORE).then_some(Need::Direct)
             }
+        }
+    }
+
+    /// Whether something waits that only a relay can bring on, and whether it is time to say so again.
+    fn needs_relay(&mut self, alone: &[(Duration, PeerSession)], now: Instant) -> bool {
+        let wanted =
+            alone.iter().any(|(_, session)| session.streams() > 0) && self.needed.is_none_or(|at| now.duration_since(at) >= NEEDED);
+        if wanted {
+            self.needed = Some(now);
+        }
+        wanted
+    }
+
+    /// A direct connection stands beside older ones that the session left because they do not work: browsers may keep those for ever.
+    pub(super) fn close_stale(&mut self, peer: PeerId) {
+        let stale =
+            self.shared.peers.borrow().peer(&peer).map(|known| known.stale(platform::unix_milliseconds(), UPGRADE)).unwrap_or_default();
+        for id in stale {
+            self.swarm.close_connection(id);
         }
     }
 

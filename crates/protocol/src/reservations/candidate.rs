@@ -68,7 +68,7 @@ impl fmt::Display for Problem {
 
 impl Problem {
     /// Whether the relay itself said no, so that asking again at once is of no use.
-    fn is_refusal(&self) -> bool {
+    pub(super) fn is_refusal(&self) -> bool {
         matches!(self, Self::Full | Self::Refused | Self::NoRelay)
     }
 }

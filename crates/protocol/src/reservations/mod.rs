@@ -32,8 +32,8 @@ use self::{
     source::Source,
 };
 use crate::limits::{
-    RESERVATION_ADDRESSES, RESERVATION_AWAKE, RESERVATION_CANDIDATES, RESERVATION_FRESH, RESERVATION_HASTE, RESERVATION_PATIENCE,
-    RESERVATION_RENEWAL, RESERVATION_SPREAD, RESERVATION_SURPLUS,
+    RESERVATION_ADDRESSES, RESERVATION_AWAKE, RESERVATION_CANDIDATES, RESERVATION_FRESH, RESERVATION_HASTE, RESERVATION_NEEDED,
+    RESERVATION_PATIENCE, RESERVATION_RENEWAL, RESERVATION_SPREAD, RESERVATION_SURPLUS,
 };
 use crate::time::Time;
 
@@ -225,6 +225,22 @@ impl<Id: Eq + Clone + Debug, Address: Clone + PartialEq + Debug> Reservations<Id
                 // Not twice in half a minute: people switch tabs more often than networks break.
                 State::Reserved { since, .. } => candidate.suspect(now.since(since) > RESERVATION_FRESH, now),
                 _ => candidate.hasten(now),
+            }
+        }
+    }
+
+    /// Something under way stands still for want of a relay. Those that wait are tried within [`RESERVATION_NEEDED`]; few pages of a crowd say this,
+    /// as a relay carries only so many circuits.
+    pub fn needed(&mut self, now: Time, random: Random<'_>) {
+        let soon = now + RESERVATION_NEEDED.mul_f64(random());
+        self.hold_until = self.hold_until.min(soon);
+        for candidate in &mut self.candidates {
+            // Who said no is not asked more often for that.
+            let refused = candidate.problem.as_ref().is_some_and(Problem::is_refusal);
+            if let State::Waiting { until } = &mut candidate.state
+                && !refused
+            {
+                *until = (*until).min(soon);
             }
         }
     }

@@ -87,6 +87,24 @@ fn waits_double_up_to_the_longest() {
 }
 
 #[test]
+fn a_transfer_that_stands_still_waits_for_a_second_at_most() {
+    let mut manager = with(&["a", "b"]);
+    settle(&mut manager, FIRST);
+    manager.lost(&"a", Problem::Broken, at(2), &mut || 1.0);
+    manager.lost(&"b", Problem::Broken, at(2), &mut || 1.0);
+    manager.needed(at(2), &mut half());
+    assert_eq!(manager.due(at(2), &mut half()), [], "others may stand still, too");
+    assert_eq!(manager.due(at(2) + SECOND / 2, &mut half()).len(), 2);
+    // One is not up yet, the other has no room.
+    manager.lost(&"a", Problem::Unreachable, at(3), &mut || 1.0);
+    manager.connected(&"b");
+    assert_eq!(manager.due(at(3), &mut half()), [Order::Reserve("b")]);
+    manager.refused(&"b", Problem::Full, at(3), &mut || 1.0);
+    manager.needed(at(3), &mut half());
+    assert_eq!(manager.due(at(4), &mut half()), [Order::Dial("a", vec![1])]);
+}
+
+#[test]
 fn silence_counts_as_failure_and_a_slow_relay_keeps_nobody_waiting() {
     let mut manager = with(&["a", "b", "c"]);
     let first = manager.due(FIRST, &mut half());

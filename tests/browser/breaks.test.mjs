@@ -1,0 +1,118 @@
+// One transfer that is broken again and again: the relay killed and started, the direct connection cut by a firewall that tells nobody, and let
+// through again. No byte is lost, little is sent twice, and nobody waits for long.
+//
+// Runs in a network of its own (namespace.mjs), made slow enough for the transfer to last.
+import assert from 'node:assert/strict'
+import { randomInt } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { after, before, test } from 'node:test'
+import { beginFetch, fetched, openApp, peerId, progressOf, publishRandom, reachable, until, ways } from '../app.mjs'
+import { launch } from '../browsers.mjs'
+import { cutUdp, healUdp, ownNetwork, shape } from '../namespace.mjs'
+import { createRelay } from '../relay.mjs'
+
+await ownNetwork(import.meta.url)
+
+const SIZE = 100 * 1024 * 1024
+/** How often the relay is killed, and how often the path changes: half of that from direct to relayed. */
+const PLANS = process.env.SHOAL_LONG ? { chromium: { kills: 20, swaps: 20 }, firefox: { kills: 5, swaps: 6 } } : { chromium: { kills: 2, swaps: 4 } }
+/** Milliseconds in which bytes arrive again after a break: from then on, or from when there is a relay again. */
+const BACK_WITHIN = 5_000
+/** Milliseconds in which the direct way is taken again once it is free. */
+const DIRECT_WITHIN = 30_000
+/** The most that may be sent again for each break. */
+const SENT_AGAIN = 2 * 1024 * 1024
+/** Bytes in a second at least: at half of that the 2 MiB that may be under way when a path breaks would keep it busy for four seconds. */
+const SLOWEST = 1_000_000
+/** Seconds of transfer between two breaks, about. */
+const BETWEEN = 2
+/** Milliseconds for which a relay is down. */
+const DOWN = [100, 1_500]
+
+for (const [kind, plan] of Object.entries(PLANS)) {
+  test(`100 MiB between two pages in ${kind}: the relay killed ${plan.kills} times, the path changed ${plan.swaps} times`, { timeout: 590_000 }, (t) => breaks(t, kind, plan))
+}
+
+async function breaks(t, kind, plan) {
+  const relay = await createRelay()
+  t.after(() => relay.stop())
+  const browsers = await Promise.all([launch(kind), launch(kind)])
+  t.after(() => Promise.all(browsers.map((browser) => browser.close())))
+  const [sending, receiving] = await Promise.all(browsers.map((browser) => openApp(browser, relay.url)))
+  await Promise.all([reachable(sending), reachable(receiving)])
+  const content = await publishRandom(sending, SIZE)
+  const receiver = await peerId(receiving)
+
+  let left = plan.kills + plan.swaps
+  /** Slow enough for what is still to come. */
+  const pace = async () => shape(Math.max(SLOWEST, (SIZE - (await progressOf(receiving)).bytes) / ((left + 1) * BETWEEN)), [relay.port])
+  await shape(SIZE / ((left + 1) * BETWEEN), [relay.port])
+  await beginFetch(receiving, content)
+  await watchGaps(receiving)
+  await until(async () => (await progressOf(receiving)).path === 'direct' && (await progressOf(receiving)).bytes > 1_000_000, 30_000, async () => `not under way: ${await say(receiving)}`)
+
+  const gaps = []
+  const step = async (name, action, { path, within = BACK_WITHIN } = {}) => {
+    await pace()
+    await sleep(randomInt(300, 1_300))
+    const before = await progressOf(receiving)
+    assert.ok(before.bytes < SIZE * 0.98, `the transfer was over before "${name}", ${left} breaks were left`)
+    await clearGap(receiving)
+    // While there is no relay nothing can come that needs it.
+    const down = (await action()) ?? 0
+    const moved = async () => (await progressOf(receiving)).bytes > before.bytes && (path === undefined || (await session(sending, receiver))?.path === path)
+    await until(moved, within + 30_000, async () => `after "${name}": ${await say(receiving)}`)
+    gaps.push({ name, gap: Math.max(0, Math.round((await longestGap(receiving)) - down)) })
+    left -= 1
+  }
+  const kill = (name, relayed) =>
+    step(name, async () => {
+      const began = performance.now()
+      await relay.kill()
+      await sleep(randomInt(...DOWN))
+      await relay.restart()
+      return relayed ? performance.now() - began : 0
+    })
+  for (const { direct, relayed } of rounds(plan)) {
+    for (let number = 0; number < direct; number += 1) await kill('relay killed beside a direct transfer', false)
+    await step('direct way cut', cutUdp, { path: 'relayed' })
+    for (let number = 0; number < relayed; number += 1) await kill('relay killed that carried the transfer', true)
+    await step('direct way free', healUdp, { path: 'direct', within: DIRECT_WITHIN })
+  }
+  await shape(1e9, [relay.port])
+  const arrived = await fetched(receiving)
+  assert.equal(arrived.sha256, content.sha256)
+  const again = (await session(sending, receiver)).bytesSentAgain
+  for (const name of new Set(gaps.map(({ name }) => name))) {
+    const times = gaps.filter((gap) => gap.name === name).map(({ gap }) => gap)
+    t.diagnostic(`${name}: ${times.length} times, then silence for ${times.sort((a, b) => a - b).join(', ')} ms`)
+  }
+  t.diagnostic(`${again} bytes sent again`)
+  for (const { name, gap } of gaps) assert.ok(gap <= BACK_WITHIN, `nothing came for ${gap} ms after "${name}"`)
+  assert.ok(again <= gaps.length * SENT_AGAIN, `${again} bytes were sent again`)
+}
+
+/** Notes in the page for how long nothing came. */
+const watchGaps = (page) =>
+  page.evaluate(() => {
+    let [bytes, at] = [0, performance.now()]
+    window.gap = 0
+    setInterval(() => {
+      const now = performance.now()
+      window.gap = Math.max(window.gap, now - at)
+      if (window.fetching.progress?.bytes > bytes) [bytes, at] = [window.fetching.progress.bytes, now]
+    }, 20)
+  })
+const clearGap = (page) => page.evaluate(() => void (window.gap = 0))
+const longestGap = (page) => page.evaluate(() => window.gap)
+
+/** What runs between this page and a peer. */
+const session = (page, peer) => page.evaluate(async (peer) => (await window.shoal.diagnose(peer)).session, peer)
+const say = async (page) => `${JSON.stringify(await progressOf(page))}\n${await ways(page)}`
+
+/** In which of the rounds, each once direct and once relayed, the relay is killed: half of the times while it carries the transfer. */
+function rounds({ kills, swaps }) {
+  const all = Array.from({ length: swaps / 2 }, () => ({ direct: 0, relayed: 0 }))
+  for (let number = 0; number < kills; number += 1) all[randomInt(all.length)][number % 2 === 0 ? 'relayed' : 'direct'] += 1
+  return all
+}
