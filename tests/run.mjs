@@ -30,7 +30,7 @@ const WASM_WITH_SMALL_DISK = ['shoal-node', '--test', 'browser_full', '--test', 
 /** Cases of each property test in a long run; the default of proptest is 256. */
 const LONG_CASES = '100000'
 /** Seeds of the simulations in a long run; a few dozen or hundred by default. */
-const LONG_SEEDS = { PIPE_SEEDS: '100000', SESSION_SEEDS: '5000' }
+const LONG_SEEDS = { PIPE_SEEDS: '100000', SESSION_SEEDS: '100000' }
 /** Milliseconds for one suite before its file counts as failed. */
 const SUITE_LIMIT = 600_000
 

@@ -8,7 +8,7 @@
 mod session_support;
 
 use bytes::Bytes;
-use session_support::{Random, content, seeds};
+use session_support::{Random, content, simulate};
 use shoal_protocol::{
     limits,
     pipe::{Counts, Key, PathId, Pipe, Refused, greeting},
@@ -243,11 +243,6 @@ fn run(seed: u64) -> u64 {
 
 #[test]
 fn every_byte_arrives_once_and_in_order() {
-    let mut breaks = 0;
-    for seed in seeds("PIPE", 300) {
-        // On failure the last line names the seed.
-        println!("PIPE_SEED={seed}");
-        breaks += run(seed);
-    }
+    let breaks = simulate("PIPE", 300, run);
     println!("{breaks} breaks");
 }

@@ -7,7 +7,7 @@
 
 mod session_support;
 
-use session_support::{Random, Wire, content, seeds, tight};
+use session_support::{Random, Wire, content, simulate, tight};
 use shoal_protocol::{
     limits,
     session::{Config, Event, Priority, Read, Session, Side, StreamError, StreamId},
@@ -219,9 +219,8 @@ fn run(seed: u64) {
 
 #[test]
 fn every_byte_arrives_once_and_in_order() {
-    for seed in seeds("SESSION", 60) {
-        // On failure the last line names the seed.
-        println!("SESSION_SEED={seed}");
+    simulate("SESSION", 60, |seed| {
         run(seed);
-    }
+        1
+    });
 }

@@ -2,7 +2,12 @@
 #![allow(dead_code, clippy::expect_used, reason = "each test file uses a part of it")]
 
 use shoal_protocol::session::{Config, Session, Side, Violation};
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    num::NonZero,
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+};
 
 /// SplitMix64: the same numbers for the same seed, on every platform.
 pub(crate) struct Random(pub(crate) u64);
@@ -109,13 +114,38 @@ pub(crate) fn pair(config: Config) -> (Session, Session) {
     (one, other)
 }
 
-/// The seeds of a simulation: the variable `<NAME>_SEED` names one, `<NAME>_SEEDS` says how many, else a few.
-pub(crate) fn seeds(name: &str, few: u64) -> std::ops::Range<u64> {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    match number(&format!("{name}_SEED")) {
-        Some(seed) => seed..seed + 1,
-        None => 0..number(&format!("{name}_SEEDS")).unwrap_or(few),
+/// Runs a simulation with its seeds, on every processor, and adds up what the runs return: the variable `<NAME>_SEED` names one seed,
+/// `<NAME>_SEEDS` says how many, else a few. A run that fails prints its seed.
+pub(crate) fn simulate(name: &str, few: u64, run: impl Fn(u64) -> u64 + Sync) -> u64 {
+    struct Seed<'a>(&'a str, u64);
+    impl Drop for Seed<'_> {
+        fn drop(&mut self) {
+            if thread::panicking() {
+                println!("{}_SEED={}", self.0, self.1);
+            }
+        }
     }
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    if let Some(seed) = number(&format!("{name}_SEED")) {
+        return run(seed);
+    }
+    let seeds = number(&format!("{name}_SEEDS")).unwrap_or(few);
+    let next = AtomicU64::new(0);
+    let work = || {
+        let mut total = 0;
+        loop {
+            let seed = Seed(name, next.fetch_add(1, Ordering::Relaxed));
+            if seed.1 >= seeds {
+                return total;
+            }
+            total += run(seed.1);
+        }
+    };
+    thread::scope(|scope| {
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        let all: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        all.into_iter().map(|thread| thread.join().expect("the seed above fails")).sum()
+    })
 }
 
 /// A number in its shortest form.
