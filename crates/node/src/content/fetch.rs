@@ -28,6 +28,7 @@ use shoal_protocol::{
         walk::Scope,
     },
     exchange::{self, Download, DownloadError, Refusal},
+    session::Priority,
 };
 use web_time::Instant;
 
@@ -239,7 +240,9 @@ impl Fetch {
         session: &PeerSession,
         count: Option<u64>,
     ) -> Outcome {
-        let Ok(stream) = session.open().await else { return Outcome::Broken };
+        // A single block is what somebody waits for who wants to know what it is: it does not stand in line behind whole files.
+        let priority = if count.is_some() || self.scope == Scope::Block { Priority::Urgent } else { Priority::Bulk };
+        let Ok(stream) = session.open(priority).await else { return Outcome::Broken };
         let Some(request) = download.request_some(count) else { return Outcome::Done };
         if stream.write(request.encode()).await.is_err() {
             return Outcome::Broken;

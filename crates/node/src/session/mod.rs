@@ -30,7 +30,7 @@ use std::{
 use libp2p::swarm::ConnectionId;
 use shoal_protocol::{
     pipe::{Counts, Greeting, Key, PathId, Pipe, Refused},
-    session::{Event, Session, Side, StreamId},
+    session::{Event, Priority, Session, Side, StreamId},
 };
 use web_time::Instant;
 
@@ -91,16 +91,17 @@ impl PeerSession {
         })))
     }
 
-    /// Opens a stream; costs no round trip. Waits while as many are open as both sides allow.
+    /// Opens a stream; costs no round trip. Waits while as many are open as both sides allow. What is urgent goes before all bulk, in both
+    /// directions: for the few bytes that a person waits for.
     ///
     /// # Errors
     /// [`Ended`] where the session ended.
-    pub async fn open(&self) -> Result<SessionStream, Ended> {
+    pub async fn open(&self, priority: Priority) -> Result<SessionStream, Ended> {
         loop {
             let openable = {
                 let mut inner = self.0.borrow_mut();
                 inner.check()?;
-                if let Ok(id) = inner.session.open() {
+                if let Ok(id) = inner.session.open_with(priority) {
                     inner.streams.insert(id, Waiting::default());
                     return Ok(SessionStream::new(self.clone(), id));
                 }
