@@ -29,6 +29,9 @@ pub struct Config {
     /// STUN and TURN servers.
     #[serde(default)]
     pub ice_servers: Vec<IceServer>,
+    /// Which addresses peers are told for direct connections.
+    #[serde(default)]
+    pub ice_transport_policy: IceTransportPolicy,
     /// What peers are told by identify.
     #[serde(default)]
     pub metadata: Metadata,
@@ -95,6 +98,17 @@ pub struct IceServer {
     /// TURN only.
     #[serde(default)]
     pub credential: Option<String>,
+}
+
+/// As in the W3C's `RTCConfiguration`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IceTransportPolicy {
+    /// Those of this device, and those by which servers see it.
+    #[default]
+    All,
+    /// Those of TURN servers only, so that no peer learns this device's own.
+    Relay,
 }
 
 /// A string or a list of strings.

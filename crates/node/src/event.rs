@@ -105,6 +105,10 @@ pub struct ConnectionInfo {
     pub path: Path,
     /// What carries it.
     pub transport: Transport,
+    /// What encrypts it, and by which the peer's key is proven.
+    pub security: &'static str,
+    /// What divides it into streams.
+    pub muxer: &'static str,
     /// `inbound` or `outbound`.
     pub direction: &'static str,
     /// The remote multiaddr.
@@ -131,6 +135,8 @@ impl ConnectionInfo {
             peer: id.to_string(),
             path: connection.path,
             transport: connection.transport,
+            security: connection.transport.security(),
+            muxer: connection.transport.muxer(),
             direction: if connection.outbound { "outbound" } else { "inbound" },
             address: connection.address.to_string(),
             bytes_received,

@@ -37,6 +37,24 @@ pub enum Transport {
     Circuit,
 }
 
+impl Transport {
+    /// What encrypts it: see [`crate::swarm`].
+    pub const fn security(self) -> &'static str {
+        match self {
+            Self::Webrtc => "dtls",
+            Self::Websocket | Self::Circuit => "noise",
+        }
+    }
+
+    /// What divides it into streams.
+    pub const fn muxer(self) -> &'static str {
+        match self {
+            Self::Webrtc => "webrtc",
+            Self::Websocket | Self::Circuit => "yamux",
+        }
+    }
+}
+
 /// One connection.
 #[derive(Debug)]
 pub struct Connection {

@@ -18,7 +18,12 @@ use libp2p::{
 };
 use web_sys::MessagePort;
 
-use crate::{behaviour::Behaviour, config::Config, error::Error, transport::websocket};
+use crate::{
+    behaviour::Behaviour,
+    config::{Config, IceTransportPolicy},
+    error::Error,
+    transport::websocket,
+};
 
 /// A connection on which nothing of ours runs is closed after this: long enough for a signalling exchange to be repeated.
 const IDLE: Duration = Duration::from_secs(30);
@@ -68,6 +73,7 @@ fn webrtc_config(config: &Config) -> shoal_webrtc::Config {
     };
     shoal_webrtc::Config {
         ice_servers: config.ice_servers.iter().map(server).collect(),
+        relay_only: config.ice_transport_policy == IceTransportPolicy::Relay,
         negotiation_timeout: config.timeout(),
         max_connections: config.max_connections,
         ..shoal_webrtc::Config::default()

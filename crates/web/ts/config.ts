@@ -14,6 +14,7 @@ export interface Settings {
   dnsResolver: string
   store: { kind: 'indexeddb' | 'memory'; name: string }
   iceServers: IceServer[]
+  iceTransportPolicy: 'all' | 'relay'
   metadata: { client: string; version: string }
   /** Milliseconds. */
   connectionTimeout: number
@@ -59,13 +60,16 @@ const NO_NAME = /[\p{Cc}\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff
  * @param page the page's address, against which relative URLs are read and whose server is the default relay; undefined outside a page
  */
 export function complete(config: NodeConfig, page: string | undefined): Settings {
-  const fields = record('config', config, ['bootstrap', 'reservations', 'dnsResolver', 'store', 'iceServers', 'metadata', 'connectionTimeout', 'maxConnections', 'nearby'])
+  const known = ['bootstrap', 'reservations', 'dnsResolver', 'store', 'iceServers', 'iceTransportPolicy', 'metadata', 'connectionTimeout', 'maxConnections', 'nearby']
+  const fields = record('config', config, known)
+  const iceServers = list('iceServers', fields['iceServers'] ?? [], MAX_ICE_SERVERS).map((server, index) => iceServer(`iceServers[${index}]`, server))
   return {
     bootstrap: bootstrap(fields['bootstrap'], page),
     reservations: integer('reservations', fields['reservations'], RESERVATIONS, 'relays'),
     dnsResolver: resolver(fields['dnsResolver'] ?? DNS_RESOLVER, page),
     store: store(fields['store']),
-    iceServers: list('iceServers', fields['iceServers'] ?? [], MAX_ICE_SERVERS).map((server, index) => iceServer(`iceServers[${index}]`, server)),
+    iceServers,
+    iceTransportPolicy: icePolicy(fields['iceTransportPolicy'] ?? 'all', iceServers),
     metadata: metadata(fields['metadata']),
     connectionTimeout: integer('connectionTimeout', fields['connectionTimeout'], TIMEOUT, 'milliseconds'),
     maxConnections: integer('maxConnections', fields['maxConnections'], CONNECTIONS, 'peers'),
@@ -160,6 +164,14 @@ function iceServer(field: string, value: unknown): IceServer {
     if (!turn && complete[secret] !== undefined) throw invalid(`${field}.${secret}`, 'has no effect, as none of the urls is a TURN server; remove it')
   }
   return complete
+}
+
+function icePolicy(value: unknown, servers: IceServer[]): Settings['iceTransportPolicy'] {
+  if (value !== 'all' && value !== 'relay') throw invalid('iceTransportPolicy', `${show(value)} is not a policy; write "all" or "relay"`)
+  if (value === 'relay' && !servers.some(({ urls }) => urls.some((url) => url.startsWith('turn')))) {
+    throw invalid('iceTransportPolicy', '"relay" allows connections through TURN servers only, and iceServers names none; add one, or write "all"')
+  }
+  return value
 }
 
 function metadata(value: unknown): Settings['metadata'] {

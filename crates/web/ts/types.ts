@@ -44,6 +44,11 @@ export interface NodeConfig {
   store?: { kind?: 'indexeddb' | 'memory'; name?: string }
   /** STUN and TURN servers for WebRTC, as in `RTCConfiguration`. Default: none, which is enough inside one network. */
   iceServers?: { urls: string | string[]; username?: string; credential?: string }[]
+  /**
+   * Which addresses peers are told for direct connections, as in `RTCConfiguration`: `relay` tells those of TURN servers only, so that no peer learns
+   * this device's own; `iceServers` must then name one. Default `all`.
+   */
+  iceTransportPolicy?: 'all' | 'relay'
   /** What this node tells other peers about itself by libp2p identify. Default `{ client: 'shoal', version: <package version> }`. */
   metadata?: { client?: string; version?: string }
   /** Milliseconds before an attempt to reach a peer counts as failed. 1,000 to 120,000; default 20,000. */
@@ -165,6 +170,10 @@ export interface ConnectionInfo {
   /** `direct`: no server between. `relayed`: end-to-end encrypted through a relay. A connection to a relay itself is `direct` over `websocket`. */
   path: 'direct' | 'relayed'
   transport: 'webrtc' | 'websocket' | 'circuit'
+  /** What encrypts it and proves the peer's key: Noise, or the DTLS of WebRTC, whose fingerprints were exchanged over a Noise connection. */
+  security: 'noise' | 'dtls'
+  /** What divides it into streams: yamux, or the data channels of WebRTC. */
+  muxer: 'yamux' | 'webrtc'
   /** Whether the other side dialled. */
   direction: 'inbound' | 'outbound'
   /** The remote multiaddr. */
