@@ -51,9 +51,9 @@ async function ensurePrograms() {
   await run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], { env: { DEBIAN_FRONTEND: 'noninteractive' }, stdio: ['ignore', 'ignore', 'inherit'] })
 }
 
-/** The firewall lets no UDP through any more, as that of a company or hotel; nobody is told. */
+/** The firewall lets no UDP through any more, as that of a company or hotel. Nobody is told: where packets leave, a rule would be an error for who sends. */
 export async function cutUdp() {
-  await call('nft', ['add table inet shoal; add chain inet shoal out { type filter hook output priority 0; }; add rule inet shoal out meta l4proto udp drop'])
+  await call('nft', ['add table inet shoal; add chain inet shoal arriving { type filter hook input priority 0; }; add rule inet shoal arriving meta l4proto udp drop'])
 }
 
 /** Everything is let through again. */

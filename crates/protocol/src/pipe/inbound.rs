@@ -64,9 +64,6 @@ impl Pipe {
     }
 
     fn take<'a>(&mut self, id: PathId, input: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Violation> {
-        if !input.is_empty() && self.paths.get_mut(&id).is_some_and(|path| std::mem::take(&mut path.suspect)) {
-            self.choose();
-        }
         loop {
             let Some(path) = self.paths.get_mut(&id).filter(|_| self.ended.is_none()) else { return Ok(None) };
             if !input.is_empty() && !path.greeted {
@@ -91,7 +88,11 @@ impl Pipe {
     fn on_record(&mut self, id: PathId, record: Record) -> Result<(), Violation> {
         match record {
             Record::Greeting(_) => Err(Violation::MisplacedGreeting),
-            Record::Acknowledge { received } => self.on_acknowledge(received),
+            Record::Acknowledge { received } => {
+                self.on_acknowledge(received)?;
+                self.trust(id);
+                Ok(())
+            }
             Record::Probe => {
                 if let Some(path) = self.paths.get_mut(&id) {
                     path.acknowledge = true;
@@ -107,11 +108,22 @@ impl Pipe {
                 }
                 Ok(())
             }
-            Record::Go { turn, received } => self.on_go(id, turn, received),
+            Record::Go { turn, received } => {
+                self.on_go(id, turn, received)?;
+                self.trust(id);
+                Ok(())
+            }
             Record::End { code } => {
                 self.ended = Some(code);
                 Ok(())
             }
+        }
+    }
+
+    /// The other side answers on this path. What else comes by it says nothing of the way there, where old bytes may stand in line for seconds.
+    fn trust(&mut self, id: PathId) {
+        if self.paths.get_mut(&id).is_some_and(|path| std::mem::take(&mut path.suspect)) {
+            self.choose();
         }
     }
 

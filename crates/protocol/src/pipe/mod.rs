@@ -260,7 +260,7 @@ impl Pipe {
         }
     }
 
-    /// The path seems not to deliver: used only where there is no other, until something comes by it.
+    /// The path seems not to deliver: used only where there is no other, until the other side answers on it.
     pub fn suspect(&mut self, id: PathId) {
         if let Some(path) = self.paths.get_mut(&id) {
             path.suspect = true;
@@ -275,7 +275,7 @@ impl Pipe {
         }
     }
 
-    /// Asks for a sign of life on every suspect path: what comes ends the suspicion.
+    /// Asks for an answer on every suspect path, which ends the suspicion.
     pub fn probe_suspects(&mut self) {
         for path in self.paths.values_mut().filter(|path| path.suspect && path.greeted) {
             path.probe = true;
