@@ -50,11 +50,17 @@ impl Behaviour {
             pool: Pool::new(config),
             relay: relay::Behaviour::new(peer, relay_limits(config, occupancy)),
             identify: identify::Behaviour::new(identify),
-            ping: ping::Behaviour::new(ping::Config::new().with_interval(limits::PING)),
+            ping: ping::Behaviour::new(ping(config.silent_seconds)),
             kad: kad(peer),
             nearby: nearby.into(),
         }
     }
+}
+
+/// libp2p forgives the first silence: a peer is dead after two waits, one patience, and [`limits::NEGOTIATION`] for the second question's stream.
+fn ping(silent_seconds: u64) -> ping::Config {
+    let third = Duration::from_secs(silent_seconds).saturating_sub(limits::NEGOTIATION) / 3;
+    ping::Config::new().with_interval(third).with_timeout(third)
 }
 
 fn relay_limits(config: &Config, occupancy: &Occupancy) -> relay::Config {

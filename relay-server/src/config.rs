@@ -163,6 +163,7 @@ fn check_ranges(config: &Config) -> Result<(), ConfigError> {
         ("max_pending", config.max_pending as u64, 1, 100_000),
         ("max_pending_per_network", config.max_pending_per_network as u64, 1, 100_000),
         ("idle_seconds", config.idle_seconds, 1, MOST_SECONDS),
+        ("silent_seconds", config.silent_seconds, 13, MOST_SECONDS),
         ("max_reservations", config.max_reservations as u64, 1, 1_000_000),
         ("max_reservations_per_peer", config.max_reservations_per_peer as u64, 1, 1_000),
         // Clients renew some minutes before the end; with less they would do nothing else.

@@ -68,8 +68,8 @@ pub(crate) const INTERFACE_CHECK: Duration = Duration::from_secs(30);
 /// How long open connections get to say goodbye after a signal to stop.
 pub(crate) const SHUTDOWN: Duration = Duration::from_millis(500);
 
-/// How often a silent connection is asked whether it still lives. 10,000 pages make 333 questions a second.
-pub(crate) const PING: Duration = Duration::from_secs(30);
+/// How long libp2p lets the negotiation of a stream take.
+pub(crate) const NEGOTIATION: Duration = Duration::from_secs(10);
 
 /// File descriptors that are not connections: the runtime, the log, files being sent, with room to spare.
 pub(crate) const OWN_FILES: u64 = 64;

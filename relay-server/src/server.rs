@@ -265,11 +265,15 @@ impl Relay {
             }
             SwarmEvent::Behaviour(BehaviourEvent::Relay(event)) => self.on_relay(event),
             SwarmEvent::Behaviour(BehaviourEvent::Kad(kad::Event::InboundRequest { request })) => self.on_kad(request),
-            SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event { peer, connection, result: Err(ping::Failure::Timeout) })) => {
-                // A page that vanished without a word would keep its reservation until TCP gives up, a quarter of an hour.
-                debug!(%peer, "silent");
-                self.swarm.close_connection(connection);
-            }
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event { peer, connection, result: Err(failure) })) => match failure {
+                ping::Failure::Unsupported => {}
+                // A page that vanished without a word would keep its reservation until TCP gives up, a quarter of an hour. It is told as a
+                // failed negotiation: the second question goes on a new stream.
+                ping::Failure::Timeout | ping::Failure::Other { .. } => {
+                    debug!(%peer, %failure, "silent");
+                    self.swarm.close_connection(connection);
+                }
+            },
             _ => {}
         }
     }

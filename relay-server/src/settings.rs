@@ -67,6 +67,8 @@ settings! {
     max_pending_per_network, "SHOAL_MAX_PENDING_PER_NETWORK": usize = 32;
     /// Seconds after which a connection without reservation, circuit or open stream is closed
     idle_seconds, "SHOAL_IDLE_SECONDS": u64 = 60;
+    /// Seconds after which a peer that answers nothing is dropped
+    silent_seconds, "SHOAL_SILENT_SECONDS": u64 = 60;
     /// Peers with a reservation at once
     max_reservations, "SHOAL_MAX_RESERVATIONS": usize = 10_000;
     /// Reservations of one peer, over several connections

@@ -140,3 +140,26 @@ async fn bulk_through_a_circuit() {
         println!("{rate:.1} MB/s through a circuit, relay RSS {} KiB, its CPU {:.2} s", relay.memory() / 1024, relay.cpu_seconds());
     }
 }
+
+#[tokio::test]
+async fn a_circuit_ends_when_one_of_its_ends_hangs_up() {
+    let relay = Relay::start(&[]);
+    let (mut alice, mut bob) = (Peer::new(), Peer::new());
+    alice.reserve(relay.address()).await.unwrap();
+    bob.dial_through(&relay, alice.id).await.unwrap();
+    until("the circuit", || relay.counted("circuits") == 1).await;
+    let target = alice.id;
+    let mut incoming = alice.streams.accept(BYTES).unwrap();
+    tokio::spawn(async move {
+        while let Some((_, mut stream)) = incoming.next().await {
+            stream.write_all(&vec![7; MEBIBYTE]).await.unwrap();
+            stream.close().await.unwrap();
+        }
+    });
+    let mut stream = bob.streams.open_stream(alice.id, BYTES).await.unwrap();
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.unwrap();
+    bob.with(move |swarm| swarm.disconnect_peer_id(target)).await.unwrap();
+    until("the circuit's end", || relay.counted("circuits") == 0).await;
+    assert_eq!(relay.counted("connections"), 2);
+}

@@ -1,8 +1,13 @@
 //! What strangers may try, and honest peers must not notice.
 
-use std::time::{Duration, Instant};
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    task::Poll,
+    time::{Duration, Instant},
+};
 
-use futures::{SinkExt as _, StreamExt as _};
+use futures::{AsyncWrite as _, SinkExt as _, StreamExt as _};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -12,7 +17,13 @@ use tokio_tungstenite::{
     tungstenite::{Bytes, Error, Message},
 };
 
-use crate::support::{peer::Peer, program::Relay, soon, until};
+use libp2p::core::muxing::StreamMuxerExt as _;
+
+use crate::support::{
+    peer::{Peer, raw},
+    program::Relay,
+    soon, until,
+};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -117,6 +128,46 @@ async fn pings_do_not_keep_a_stranger_waiting_inside() {
     let flood = async { while socket.send(Message::Ping(Bytes::new())).await.is_ok() {} };
     soon("the end of its ten seconds", flood).await;
     Peer::new().dial(relay.address()).await.unwrap();
+}
+
+/// Who opens streams without end gets to some hundreds (what is on its way when the relay says no), and loses the connection.
+#[tokio::test]
+async fn streams_without_end_cost_their_opener_the_connection_and_nobody_else() {
+    let relay = Relay::start(&[]);
+    let mut honest = Peer::new();
+    honest.reserve(relay.address()).await.unwrap();
+    let before = relay.memory();
+    for _ in 0..10 {
+        let mut connection = raw(relay.address()).await;
+        let mut streams = Vec::new();
+        let opened = soon("the relay's refusal", async {
+            loop {
+                let next = poll_fn(|context| match connection.poll_unpin(context) {
+                    Poll::Ready(Err(_)) => Poll::Ready(None),
+                    _ => connection.poll_outbound_unpin(context).map(Result::ok),
+                });
+                let Some(mut stream) = next.await else { break };
+                // The stream exists for the other side from its first byte on.
+                let wrote = poll_fn(|context| {
+                    let _ = connection.poll_unpin(context);
+                    Pin::new(&mut stream).poll_write(context, &[0])
+                });
+                if wrote.await.is_err() {
+                    break;
+                }
+                streams.push(stream);
+            }
+            streams.len()
+        })
+        .await;
+        assert!(opened < 4_000, "{opened}");
+        println!("the relay ended a connection after {opened} streams were opened on it");
+    }
+    until("their end", || relay.counted("connections") == 1).await;
+    let grown = relay.memory().saturating_sub(before);
+    assert!(grown < 16 * 1024 * 1024, "memory grew by {grown}");
+    assert_eq!(relay.counted("reservations"), 1);
+    Peer::new().dial_through(&relay, honest.id).await.unwrap();
 }
 
 /// Asks for a WebSocket by hand, to write frames by hand afterwards.

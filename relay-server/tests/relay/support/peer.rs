@@ -9,7 +9,9 @@ use futures::{
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol, Swarm, Transport as _,
     core::{
-        transport::{DialOpts, ListenerId, TransportError, TransportEvent},
+        Endpoint,
+        muxing::StreamMuxerBox,
+        transport::{DialOpts, ListenerId, PortUse, TransportError, TransportEvent},
         upgrade::Version,
     },
     identify,
@@ -172,6 +174,18 @@ impl Peer {
     }
 }
 
+/// An authenticated connection to `relay` on which nothing is spoken: for those who keep to no limit of streams.
+pub(crate) async fn raw(relay: Multiaddr) -> StreamMuxerBox {
+    let noise = noise::Config::new(&Keypair::generate_ed25519()).unwrap();
+    let mut muxer = yamux::Config::default();
+    // As many as it allows; the relay allows far fewer.
+    muxer.set_max_num_streams(4_096);
+    let mut transport = WebSockets::default().upgrade(Version::V1).authenticate(noise).multiplex(muxer).boxed();
+    let options = DialOpts { role: Endpoint::Dialer, port_use: PortUse::New };
+    let (_, connection) = transport.dial(relay, options).unwrap().await.unwrap();
+    connection
+}
+
 /// The dialling half of a WebSocket transport, with no limits of its own.
 #[derive(Default)]
 struct WebSockets {
@@ -233,7 +247,12 @@ async fn connect(url: String, forwarded_for: Option<String>) -> io::Result<Pin<B
 impl Peer {
     /// Reaches `peer` through `relay`: the connection to it, or why not.
     pub(crate) async fn dial_through(&mut self, relay: &Relay, peer: PeerId) -> Result<PeerId, String> {
-        let circuit = relay.address().with(Protocol::P2pCircuit).with(Protocol::P2p(peer));
+        self.dial_by(&relay.address(), peer).await
+    }
+
+    /// The same by the relay's address.
+    pub(crate) async fn dial_by(&mut self, relay: &Multiaddr, peer: PeerId) -> Result<PeerId, String> {
+        let circuit = relay.clone().with(Protocol::P2pCircuit).with(Protocol::P2p(peer));
         self.with(move |swarm| swarm.dial(circuit)).await.map_err(|error| error.to_string())?;
         self.event("circuit", |event| match event {
             SwarmEvent::ConnectionEstablished { peer_id, .. } if peer_id == peer => Some(Ok(peer_id)),
