@@ -103,16 +103,24 @@ export async function shoal(browsers, kind) {
     stored: () => two.receiving.evaluate(async () => (await navigator.storage.estimate()).usage),
     /** Milliseconds of the longest task on either page's main thread so far. */
     longestTask: async () => Math.max(...(await Promise.all([two.sending, two.receiving].map((page) => page.evaluate(() => window.longest))))),
-    /** A new node whose relay connection is warm dials the sender. @returns milliseconds until it is direct */
+    /** A new node whose relay connection is warm dials the sender. @returns milliseconds until a connection stands, through the relay, and until a direct one does */
     dial: () =>
       two.receiving.evaluate(async (peer) => {
         const node = await window.shoalPackage.createNode({ store: { kind: 'memory' } })
         try {
           while (!(await node.status()).reachable) await new Promise((resolve) => setTimeout(resolve, 10))
           const began = performance.now()
-          await node.connect(peer)
-          while (!(await node.connections()).some((connection) => connection.peer === peer && connection.path === 'direct')) await new Promise((resolve) => setTimeout(resolve, 2))
-          return performance.now() - began
+          const connecting = node.connect(peer)
+          let usable
+          for (;;) {
+            const paths = (await node.connections()).filter((connection) => connection.peer === peer).map(({ path }) => path)
+            if (paths.length > 0) usable ??= performance.now() - began
+            if (paths.includes('direct')) break
+            await new Promise((resolve) => setTimeout(resolve, 1))
+          }
+          const direct = performance.now() - began
+          await connecting
+          return { usable, direct }
         } finally {
           await node.stop()
         }
@@ -134,6 +142,23 @@ export async function jsLibp2p(browsers) {
   await two.receiving.evaluate((address) => window.peer.dial(address), `${two.address}/p2p-circuit/webrtc/p2p/${peer}`)
   return {
     ...two,
+    /** A new peer whose relay connection is warm dials the sender. @returns milliseconds until it is direct */
+    dial: () =>
+      two.receiving.evaluate(
+        async (relay, address) => {
+          const one = await window.startPeer(relay)
+          try {
+            await one.addresses()
+            const began = performance.now()
+            await one.dial(address)
+            return { direct: performance.now() - began }
+          } finally {
+            await one.stop()
+          }
+        },
+        two.address,
+        `${two.address}/p2p-circuit/webrtc/p2p/${peer}`,
+      ),
     stream: async (size) => {
       const { received, time, firstByte } = await two.receiving.evaluate((peer, size) => window.peer.transfer(peer, 0, size), peer, size)
       return { bytes: received, time, firstByte }

@@ -73,6 +73,11 @@ class Peer {
     return { received, firstByte, time: performance.now() - began }
   }
 
+  /** Ends it, and its connections. */
+  async stop(): Promise<void> {
+    await this.#node.stop()
+  }
+
   /** Answers others who measure. */
   servePerf(): Promise<void> {
     return this.#node.handle(PERF, async (stream) => {
