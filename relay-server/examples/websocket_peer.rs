@@ -8,6 +8,7 @@ use std::{
     io::{self, Read as _},
     net::SocketAddr,
     sync::Arc,
+    time::Duration,
 };
 
 use axum::{
@@ -45,6 +46,8 @@ mod websocket;
 
 /// libp2p's measurement: <https://github.com/libp2p/specs/blob/master/perf/perf.md>.
 const PERF: StreamProtocol = StreamProtocol::new("/perf/1.0.0");
+/// As the relay's own defaults.
+const BOUNDS: websocket::Bounds = websocket::Bounds { handshake: Duration::from_secs(10), streams: 128 };
 /// Bytes written or read at once.
 const CHUNK: usize = 64 * 1024;
 
@@ -53,7 +56,7 @@ async fn main() -> io::Result<()> {
     let (arrive, arrivals) = mpsc::channel(limits::ARRIVALS);
     let key = Keypair::generate_ed25519();
     let noise = noise::Config::new(&key).map_err(io::Error::other)?;
-    let transport = websocket::Transport::new(arrivals, noise, Arc::new(Health::new())).boxed();
+    let transport = websocket::Transport::new(arrivals, noise, Arc::new(Health::new()), BOUNDS).boxed();
     let behaviour = libp2p_stream::Behaviour::new();
     let mut streams = behaviour.new_control().accept(PERF).expect("nobody else accepts them");
     let mut swarm = Swarm::new(transport, behaviour, key.public().to_peer_id(), swarm::Config::with_tokio_executor());

@@ -162,6 +162,9 @@ fn check_ranges(config: &Config) -> Result<(), ConfigError> {
         ("max_connections_per_peer", config.max_connections_per_peer.into(), 1, 1_000),
         ("max_pending", config.max_pending as u64, 1, 100_000),
         ("max_pending_per_network", config.max_pending_per_network as u64, 1, 100_000),
+        ("handshake_seconds", config.handshake_seconds, 1, 300),
+        // A page needs a dozen of its own; yamux reserves 256 KiB for each.
+        ("max_streams_per_connection", config.max_streams_per_connection as u64, 16, 4_096),
         ("idle_seconds", config.idle_seconds, 1, MOST_SECONDS),
         ("silent_seconds", config.silent_seconds, 13, MOST_SECONDS),
         ("max_reservations", config.max_reservations as u64, 1, 1_000_000),
@@ -307,6 +310,8 @@ mod tests {
             (&["--circuit-bytes", "0"], "circuit_bytes"),
             (&["--circuit-seconds", "4294967296"], "circuit_seconds"),
             (&["--reservation-seconds", "59"], "reservation_seconds"),
+            (&["--handshake-seconds", "0"], "handshake_seconds"),
+            (&["--max-streams-per-connection", "15"], "max_streams_per_connection"),
             (&["--max-nearby-per-network", "65"], "max_nearby_per_network"),
             (&["--max-reservations-per-peer", "5", "--max-reservations", "4"], "max_reservations_per_peer"),
             (&["--max-reservations", "20000"], "max_reservations"),

@@ -20,9 +20,6 @@ pub(crate) const WEBSOCKET_WRITE_QUEUE: usize = WEBSOCKET_WRITE + 2 * WEBSOCKET_
 /// `max_pending`; this only decouples two tasks.
 pub(crate) const ARRIVALS: usize = 64;
 
-/// How long a socket may take from its upgrade to an authenticated, multiplexed connection.
-pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
-
 /// How long whoever stands in the door is left alone there, however many wait outside: an honest handshake takes some round trips.
 pub(crate) const UNDISTURBED: Duration = Duration::from_secs(1);
 
@@ -38,17 +35,13 @@ pub(crate) const HTTP_HEADER: Duration = Duration::from_secs(10);
 /// Bytes of one HTTP request header; browsers send one or two kilobytes.
 pub(crate) const HTTP_BUFFER: usize = 16 * 1024;
 
-/// Streams of one connection, both directions together. A peer that opens more loses the connection (yamux knows no
-/// refusal of a single stream).
-pub(crate) const STREAMS: usize = 128;
+/// The share of a connection's streams that the relay does not use for streams of its own opening: a quarter, so that a crowd of
+/// circuits towards one peer waits instead of costing that peer its connection, and its own streams still find room.
+pub(crate) const STREAMS_KEPT: usize = 4;
 
-/// Streams of one connection up to which the relay opens further ones. Below [`STREAMS`], so that a crowd of circuits
-/// towards one peer waits instead of costing that peer its connection, and its own streams still find room.
-pub(crate) const STREAMS_BEFORE_OPENING: usize = 96;
-
-/// Bytes of all receive windows of one connection: yamux's initial 256 KiB for every stream, the least it accepts; its
-/// default is 1 GiB.
-pub(crate) const RECEIVE_WINDOW: usize = STREAMS * 256 * 1024;
+/// Bytes of the receive window of one stream: yamux's initial 256 KiB, the least it accepts; its default for a whole
+/// connection is 1 GiB.
+pub(crate) const STREAM_WINDOW: usize = 256 * 1024;
 
 /// Bytes of the largest Kademlia message (libp2p's own default, stated because it is a bound).
 pub(crate) const KAD_MESSAGE: usize = 16 * 1024;

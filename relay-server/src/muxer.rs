@@ -26,9 +26,11 @@ pub(crate) const PROTOCOL: &str = "/yamux/1.0.0";
 /// yamux on `C`, its streams counted.
 pub(crate) struct Muxer<C> {
     connection: yamux::Connection<C>,
-    /// Streams that the peer opened and the swarm has not asked for yet: at most [`limits::STREAMS`], by yamux's own limit.
+    /// Streams that the peer opened and the swarm has not asked for yet: by yamux's own limit at most as many as there may be.
     opened: VecDeque<Stream>,
     on_opened: Option<Waker>,
+    /// From this many on the relay opens no further ones.
+    before_opening: usize,
     alive: Arc<Alive>,
     health: Arc<Health>,
 }
@@ -42,13 +44,15 @@ struct Alive {
 
 impl<C: AsyncRead + AsyncWrite + Unpin> Muxer<C> {
     /// Takes the listener's side on `socket`.
-    pub(crate) fn new(socket: C, health: Arc<Health>) -> Self {
+    /// Holds at most `streams`.
+    pub(crate) fn new(socket: C, streams: usize, health: Arc<Health>) -> Self {
         let mut config = yamux::Config::default();
-        config.set_max_num_streams(limits::STREAMS).set_max_connection_receive_window(Some(limits::RECEIVE_WINDOW));
+        config.set_max_num_streams(streams).set_max_connection_receive_window(Some(streams * limits::STREAM_WINDOW));
         Self {
             connection: yamux::Connection::new(socket, config, yamux::Mode::Server),
             opened: VecDeque::new(),
             on_opened: None,
+            before_opening: streams - streams / limits::STREAMS_KEPT,
             alive: Arc::default(),
             health,
         }
@@ -108,7 +112,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> StreamMuxer for Muxer<C> {
             return Poll::Ready(Err(error));
         }
         this.alive.on_fewer.register(context.waker());
-        if this.alive.streams.load(Ordering::Relaxed) >= limits::STREAMS_BEFORE_OPENING {
+        if this.alive.streams.load(Ordering::Relaxed) >= this.before_opening {
             return Poll::Pending;
         }
         let stream = ready!(this.connection.poll_new_outbound(context)).map_err(io::Error::other)?;

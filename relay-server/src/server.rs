@@ -36,7 +36,7 @@ use crate::{
     limits,
     nearby::{self, Vantage},
     settings::{Config, LogFormat, Nearby},
-    websocket::Transport,
+    websocket::{Bounds, Transport},
 };
 
 /// The relay could not start.
@@ -110,7 +110,8 @@ async fn serve(config: &Config) -> Result<(), ServerError> {
         arrivals,
     };
     let noise = noise::Config::new(&key).map_err(|error| ServerError::System(io::Error::other(error)))?;
-    let transport = Transport::new(arriving, noise, Arc::clone(&health));
+    let bounds = Bounds { handshake: Duration::from_secs(config.handshake_seconds), streams: config.max_streams_per_connection };
+    let transport = Transport::new(arriving, noise, Arc::clone(&health), bounds);
     let nearby = (config.nearby != Nearby::Off).then(|| nearby::Behaviour::new(config, vantage, Arc::clone(&health)));
     let occupancy = Occupancy::default();
     let behaviour = Behaviour::new(&key.public(), config, &occupancy, nearby);

@@ -65,6 +65,10 @@ settings! {
     max_pending, "SHOAL_MAX_PENDING": usize = 256;
     /// Such sockets at once from one network
     max_pending_per_network, "SHOAL_MAX_PENDING_PER_NETWORK": usize = 32;
+    /// Seconds that a socket may take to show who it is
+    handshake_seconds, "SHOAL_HANDSHAKE_SECONDS": u64 = 10;
+    /// Streams of one connection, both directions together
+    max_streams_per_connection, "SHOAL_MAX_STREAMS_PER_CONNECTION": usize = 128;
     /// Seconds after which a connection without reservation, circuit or open stream is closed
     idle_seconds, "SHOAL_IDLE_SECONDS": u64 = 60;
     /// Seconds after which a peer that answers nothing is dropped

@@ -9,6 +9,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use axum::extract::ws::{Message, WebSocket};
@@ -40,11 +41,21 @@ pub(crate) struct Arrival {
     pub(crate) knock: Knock,
 }
 
+/// What one socket may cost.
+#[derive(Clone, Copy)]
+pub(crate) struct Bounds {
+    /// How long it may take from its upgrade to an authenticated, multiplexed connection.
+    pub(crate) handshake: Duration,
+    /// Its streams, both directions together.
+    pub(crate) streams: usize,
+}
+
 /// The transport: listens on one address, over which the HTTP server hands in sockets.
 pub(crate) struct Transport {
     arrivals: mpsc::Receiver<Arrival>,
     noise: noise::Config,
     health: Arc<Health>,
+    bounds: Bounds,
     listener: Option<Listener>,
 }
 
@@ -56,8 +67,8 @@ struct Listener {
 
 impl Transport {
     /// Takes sockets from `arrivals` and authenticates them with `noise`.
-    pub(crate) fn new(arrivals: mpsc::Receiver<Arrival>, noise: noise::Config, health: Arc<Health>) -> Self {
-        Self { arrivals, noise, health, listener: None }
+    pub(crate) fn new(arrivals: mpsc::Receiver<Arrival>, noise: noise::Config, health: Arc<Health>, bounds: Bounds) -> Self {
+        Self { arrivals, noise, health, bounds, listener: None }
     }
 }
 
@@ -100,13 +111,13 @@ impl libp2p::Transport for Transport {
             listener_id: listener.id,
             local_addr: listener.address.clone(),
             send_back_addr,
-            upgrade: secured(arrival, this.noise.clone(), Arc::clone(&this.health)).boxed(),
+            upgrade: secured(arrival, this.noise.clone(), Arc::clone(&this.health), this.bounds).boxed(),
         })
     }
 }
 
-/// From a socket to an authenticated connection with streams, within [`limits::HANDSHAKE`].
-async fn secured(arrival: Arrival, noise: noise::Config, health: Arc<Health>) -> io::Result<(PeerId, StreamMuxerBox)> {
+/// From a socket to an authenticated connection with streams, within `bounds`.
+async fn secured(arrival: Arrival, noise: noise::Config, health: Arc<Health>, bounds: Bounds) -> io::Result<(PeerId, StreamMuxerBox)> {
     let Arrival { socket, knock, .. } = arrival;
     let told_to_leave = knock.told_to_leave();
     let handshake = async {
@@ -114,10 +125,10 @@ async fn secured(arrival: Arrival, noise: noise::Config, health: Arc<Health>) ->
         let (protocol, socket) = listener_select_proto(socket, noise.protocol_info()).await.map_err(io::Error::other)?;
         let (peer, socket) = noise.upgrade_inbound(socket, protocol).await.map_err(io::Error::other)?;
         let (_, socket) = listener_select_proto(socket, [muxer::PROTOCOL]).await.map_err(io::Error::other)?;
-        Ok((peer, StreamMuxerBox::new(muxer::Muxer::new(socket, Arc::clone(&health)))))
+        Ok((peer, StreamMuxerBox::new(muxer::Muxer::new(socket, bounds.streams, Arc::clone(&health)))))
     };
     let outcome = tokio::select! {
-        outcome = tokio::time::timeout(limits::HANDSHAKE, handshake) => outcome.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
+        outcome = tokio::time::timeout(bounds.handshake, handshake) => outcome.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
         () = told_to_leave.notified() => {
             health.refused.add(1);
             Err(io::ErrorKind::ConnectionAborted.into())

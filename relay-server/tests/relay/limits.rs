@@ -193,6 +193,36 @@ async fn a_crowd_at_one_peer_waits_instead_of_cutting_it_off() {
     Peer::new().dial_through(&relay, popular.id).await.unwrap();
 }
 
+#[tokio::test]
+async fn streams_of_a_connection() {
+    // Of 16 the relay uses 12 for circuits to one peer; the next ones wait, and the peer keeps its connection.
+    let relay = Relay::start(&["--max-streams-per-connection", "16"]);
+    let mut popular = Peer::new();
+    popular.reserve(relay.address()).await.unwrap();
+    let circuit = relay.address().with(Protocol::P2pCircuit).with(Protocol::P2p(popular.id));
+    let mut crowd = Vec::new();
+    for _ in 0..20 {
+        let (peer, circuit) = (Peer::new(), circuit.clone());
+        peer.with(move |swarm| swarm.dial(circuit)).await.unwrap();
+        crowd.push(peer);
+    }
+    until("circuits", || relay.counted("circuits") >= 8).await;
+    // By default all twenty would be there by now.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert!(relay.counted("circuits") <= 12);
+    assert_eq!(relay.counted("reservations"), 1);
+}
+
+#[tokio::test]
+async fn time_for_a_handshake() {
+    let relay = Relay::start(&["--handshake-seconds", "1"]);
+    let (mut socket, _) = tokio_tungstenite::connect_async(format!("ws://{}/", relay.listen)).await.unwrap();
+    let begun = std::time::Instant::now();
+    soon("the end of the silent socket", async { while let Some(Ok(_)) = socket.next().await {} }).await;
+    let time = begun.elapsed().as_secs_f64();
+    assert!((0.9..6.0).contains(&time), "{time} s");
+}
+
 /// Not a test of correctness: `cargo test --release -p relay-server -- --ignored --nocapture memory`.
 #[tokio::test]
 #[ignore = "a measurement"]
