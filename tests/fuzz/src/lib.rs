@@ -8,14 +8,18 @@
 mod content;
 mod exchange;
 mod input;
+mod nearby;
 mod pipe;
 mod session;
 mod signaling;
 mod text;
 mod webrtc_stream;
 
+/// A name, and what gets the bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
 /// All targets by name; so are the folders of the corpus.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[Target] = &[
     ("webrtc-stream-pair", webrtc_stream::pair),
     ("webrtc-stream-hostile", webrtc_stream::hostile),
     ("signaling", signaling::negotiation),
@@ -25,6 +29,8 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("pipe-hostile", pipe::hostile),
     ("exchange-request", exchange::request),
     ("exchange-response", exchange::response),
+    ("nearby-device", nearby::device),
+    ("nearby-relay", nearby::relay),
     ("content-blocks", content::blocks),
     ("content-walk", content::walk),
     ("text", text::text),
