@@ -90,8 +90,9 @@ export async function createProfile() {
  * @param {{ path: string }} [options.profile] A profile to use again, by `createProfile()`. Default: a fresh one.
  * @param {string[]} [options.args] Further command line arguments.
  * @param {Record<string, unknown>} [options.preferences] Further preferences of Firefox.
+ * @param {Record<string, string>} [options.env] Further environment variables.
  */
-export async function launch(kind, { profile, args = [], preferences = {} } = {}) {
+export async function launch(kind, { profile, args = [], preferences = {}, env = {} } = {}) {
   const { default: puppeteer } = await import('puppeteer-core')
   const executablePath = findBrowser(kind)
   if (!executablePath) throw new Error(`${kind} not found: npm test installs it or says what to install`)
@@ -104,6 +105,7 @@ export async function launch(kind, { profile, args = [], preferences = {} } = {}
     executablePath,
     userDataDir,
     headless: true,
+    env: { ...process.env, ...env },
     // A transfer under load may keep a page busy for long; the tests have their own time limits.
     protocolTimeout: 600_000,
     ...(kind === 'firefox'
