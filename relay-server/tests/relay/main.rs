@@ -11,5 +11,6 @@ mod overload;
 mod process;
 mod provider_records;
 mod silent;
+mod stampede;
 mod support;
 mod web;

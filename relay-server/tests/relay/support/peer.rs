@@ -110,6 +110,11 @@ impl Peer {
         result.await.unwrap()
     }
 
+    /// The next event, however long it takes.
+    pub(crate) async fn next(&mut self) -> Event {
+        self.events.recv().await.expect("the swarm runs")
+    }
+
     /// Waits for the event that `pick` takes, passing over all others.
     pub(crate) async fn event<T>(&mut self, what: &str, mut pick: impl FnMut(Event) -> Option<T>) -> T {
         soon(what, async {

@@ -35,7 +35,21 @@ impl Relay {
 
     /// The same in a data directory that lives on.
     pub(crate) fn start_in(data_dir: &Path, arguments: &[&str]) -> Self {
-        let mut process = command(data_dir).args(["--listen", "127.0.0.1:0"]).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        Self::start_at("127.0.0.1:0", data_dir, arguments)
+    }
+
+    /// Ends it as a power cut would, and starts it anew at the same address, with the same key. Returns when it says that it is ready.
+    pub(crate) fn restart(&mut self, arguments: &[&str], down: Duration) {
+        let data_dir = self.data_dir.take().unwrap();
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        std::thread::sleep(down);
+        *self = Self::start_at(&self.listen.to_string(), data_dir.path(), arguments);
+        self.data_dir = Some(data_dir);
+    }
+
+    fn start_at(listen: &str, data_dir: &Path, arguments: &[&str]) -> Self {
+        let mut process = command(data_dir).args(["--listen", listen]).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(process.stdout.take().unwrap());
         let mut ready = String::new();
         stdout.read_line(&mut ready).unwrap();
