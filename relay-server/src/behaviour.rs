@@ -17,7 +17,7 @@ use libp2p::{
 
 use shoal_protocol::connections::Network;
 
-use crate::{addresses::ip_of, limits, nearby, pool::Pool, rate::TokenBuckets, settings::Config};
+use crate::{addresses::ip_of, limits, liveness::Liveness, nearby, pool::Pool, rate::TokenBuckets, settings::Config};
 
 /// Shoal's own DHT: its records follow our rules, so it must not be mixed with IPFS's.
 const KAD_PROTOCOL: StreamProtocol = StreamProtocol::new("/shoal/kad/1.0.0");
@@ -32,6 +32,7 @@ pub(crate) struct Behaviour {
     relay: relay::Behaviour,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
+    liveness: Liveness,
     pub(crate) kad: kad::Behaviour<MemoryStore>,
     nearby: Toggle<nearby::Behaviour>,
 }
@@ -51,6 +52,7 @@ impl Behaviour {
             relay: relay::Behaviour::new(peer, relay_limits(config, occupancy)),
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping(config.silent_seconds)),
+            liveness: Liveness::default(),
             kad: kad(peer),
             nearby: nearby.into(),
         }

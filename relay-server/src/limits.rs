@@ -64,5 +64,9 @@ pub(crate) const SHUTDOWN: Duration = Duration::from_millis(500);
 /// How long libp2p lets the negotiation of a stream take.
 pub(crate) const NEGOTIATION: Duration = Duration::from_secs(10);
 
+/// How long an older connection of a peer may be silent, once the peer has made a newer one. A round trip of a bad mobile link; and whoever is judged
+/// wrongly still has the newer one.
+pub(crate) const SILENCE: Duration = Duration::from_secs(2);
+
 /// File descriptors that are not connections: the runtime, the log, files being sent, with room to spare.
 pub(crate) const OWN_FILES: u64 = 64;

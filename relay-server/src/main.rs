@@ -17,6 +17,7 @@ mod http;
 mod identity;
 mod ledger;
 mod limits;
+mod liveness;
 mod muxer;
 mod nearby;
 mod pool;

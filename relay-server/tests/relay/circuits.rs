@@ -1,9 +1,17 @@
 //! What the relay is for: a peer becomes reachable through it, another one reaches it.
 
-use std::time::Instant;
+use std::{
+    future::pending,
+    time::{Duration, Instant},
+};
 
 use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
-use libp2p::{identify, multiaddr::Protocol, ping, swarm::SwarmEvent};
+use libp2p::{identify, identity::Keypair, multiaddr::Protocol, ping, swarm::SwarmEvent};
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+};
 
 use crate::support::{
     peer::{BYTES, BehaviourEvent, Peer},
@@ -111,6 +119,43 @@ async fn a_circuit_does_not_lead_to_another_one() {
     let over = relay.address().with(Protocol::P2pCircuit).with(Protocol::P2p(alice.id)).with(Protocol::P2pCircuit);
     let error = bob.dial(over.with(Protocol::P2p(relay.peer()))).await.unwrap_err();
     assert!(error.contains("MultipleCircuitRelayProtocolsUnsupported") || error.contains("MultiaddrNotSupported"), "{error}");
+}
+
+#[tokio::test]
+async fn a_peer_that_lost_its_connection_unnoticed_is_reached_over_the_new_one() {
+    let relay = Relay::start(&[]);
+    let key = Keypair::generate_ed25519();
+    let (mut before, mut after, mut bob) = (Peer::with_key(key.clone()), Peer::with_key(key), Peer::new());
+    // What the relay sees of a device whose address changed: the connection stands, and nothing comes any more.
+    let path = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("/ip4/127.0.0.1/tcp/{}/ws/p2p/{}", path.local_addr().unwrap().port(), relay.peer()).parse().unwrap();
+    let (cut, is_cut) = oneshot::channel();
+    let server = relay.listen;
+    tokio::spawn(async move {
+        let (mut near, _) = path.accept().await.unwrap();
+        let mut far = TcpStream::connect(server).await.unwrap();
+        tokio::select! {
+            _ = copy_bidirectional(&mut near, &mut far) => {}
+            _ = is_cut => pending().await,
+        }
+    });
+    before.reserve(address).await.unwrap();
+    cut.send(()).unwrap();
+    after.reserve(relay.address()).await.unwrap();
+    assert_eq!(relay.counted("connections"), 2);
+    until("the silent connection is closed", || relay.counted("connections") == 1).await;
+    bob.dial_through(&relay, after.id).await.unwrap();
+}
+
+#[tokio::test]
+async fn two_tabs_with_one_key_keep_their_connections() {
+    let relay = Relay::start(&[]);
+    let key = Keypair::generate_ed25519();
+    let (mut one, mut other) = (Peer::with_key(key.clone()), Peer::with_key(key));
+    one.reserve(relay.address()).await.unwrap();
+    other.reserve(relay.address()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(relay.counted("connections"), 2);
 }
 
 /// Not a test of correctness: `cargo test --release -p relay-server -- --ignored --nocapture bulk`.
