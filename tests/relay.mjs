@@ -5,7 +5,8 @@ import { createTemporary } from './temporary.mjs'
 
 /**
  * Starts a relay on a free port. `restart()` brings it back at the same port with the same identity.
- * @param {{ webRoot?: string, host?: string, args?: string[] }} [options] As of `startRelay`. Listens at loopback only, unless told otherwise.
+ * @param {{ webRoot?: string, host?: string, args?: string[], prefix?: string[], reachedAt?: string }} [options] As of `startRelay`. Listens at loopback
+ *   only, unless told otherwise.
  */
 export async function createRelay(options = {}) {
   const port = await freePort()
@@ -15,7 +16,7 @@ export async function createRelay(options = {}) {
   return {
     port,
     // A secure context for browsers, as https is.
-    url: `http://localhost:${port}`,
+    url: `http://${options.reachedAt ?? 'localhost'}:${port}`,
     /** libp2p bytes through this process since it started, both ways. */
     async traffic() {
       const { bytesReceived, bytesSent } = await relay.health()

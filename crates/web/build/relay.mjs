@@ -41,9 +41,12 @@ export function freePort(host = '127.0.0.1') {
  * @param {string} [options.webRoot] The files it serves. Default: the built web app.
  * @param {string[]} [options.args] Further arguments.
  * @param {boolean} [options.quiet] Whether its log is only kept for an error message. Default: shown.
+ * @param {string[]} [options.prefix] What runs it, if not this process alone: a program and its arguments, before the relay's own.
+ * @param {string} [options.reachedAt] The address by which it is reached from here. Default: loopback.
  */
-export async function startRelay({ port, dataDirectory, host = '0.0.0.0', webRoot = site, args = [], quiet = false }) {
-  const child = start(relayServer, ['--listen', `${host}:${port}`, '--web-root', webRoot, '--data-dir', dataDirectory, ...args], {
+export async function startRelay({ port, dataDirectory, host = '0.0.0.0', webRoot = site, args = [], quiet = false, prefix = [], reachedAt = '127.0.0.1' }) {
+  const [program, ...words] = [...prefix, relayServer, '--listen', `${host}:${port}`, '--web-root', webRoot, '--data-dir', dataDirectory, ...args]
+  const child = start(program, words, {
     stdio: ['ignore', 'pipe', 'pipe'],
     // Its own "ready" is left out: the line that names the URL is ours.
     env: { SHOAL_LOG: process.env.SHOAL_LOG ?? 'warn,libp2p_kad=error' },
@@ -59,7 +62,7 @@ export async function startRelay({ port, dataDirectory, host = '0.0.0.0', webRoo
     child.once('error', (error) => resolve(`it could not be started: ${error.message}`))
     child.once('exit', (code, signal) => resolve(`it ended with ${signal ?? `exit code ${code}`}`))
   })
-  const url = `http://127.0.0.1:${port}`
+  const url = `http://${reachedAt}:${port}`
   const waiting = new AbortController()
   const ready = await Promise.race([answers(url, waiting.signal), exited])
   waiting.abort()

@@ -1,0 +1,88 @@
+// The device changes its network while the page is open: the address from which it reached its relays is gone. No packet says so; what was connected is
+// simply silent. The page must be reachable by its new address within ten seconds, without a reload.
+//
+// Shown in Chromium, which tells the page. Firefox, at least without a desktop around it, does not; what it takes there is not bounded yet.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { launch } from '../browsers.mjs'
+import { createNetworkThere, inNetworkOfItsOwn, inside, THERE } from '../networks.mjs'
+import { holds, openNode, relaysOf } from '../nodes.mjs'
+import { packagePages } from '../pages.mjs'
+import { createRelay } from '../relay.mjs'
+
+/** How the address changes: in which browser, for how many milliseconds there is none, and within how many the page must be reachable by the new one. */
+const CHANGES = [
+  { kind: 'chromium', what: 'another address at once', gap: 0, within: 10_000 },
+  { kind: 'chromium', what: 'another address after three seconds offline', gap: 3_000, within: 10_000 },
+]
+/** Milliseconds for one attempt of a stranger. */
+const PATIENCE = 3_000
+
+if (inside) changes()
+else {
+  test('the address of the device changes', async (t) => {
+    const { refused, code, output } = await inNetworkOfItsOwn(fileURLToPath(import.meta.url))
+    if (refused !== undefined) {
+      console.log(`NOT SHOWN: this run may not make networks of its own, so that no page's device can change its address (${refused})`)
+      return
+    }
+    t.diagnostic(output)
+    console.log('NOT SHOWN: the same in Firefox, which does not tell a page that the network changed')
+    assert.equal(code, 0, output)
+  })
+}
+
+function changes() {
+  let pages
+  let site
+  let there
+  before(async () => {
+    there = await createNetworkThere()
+    await there.address(2)
+    pages = await packagePages()
+    // The pages come from this machine itself: a secure context, whatever the network does.
+    site = await createRelay({ webRoot: pages.path })
+  })
+  after(async () => {
+    await site?.stop()
+    await pages?.remove()
+    there?.end()
+  })
+
+  let number = 2
+  for (const { kind, what, gap, within } of CHANGES) {
+    test(`${kind}: ${what}`, async (t) => {
+      const [relay, browser] = await Promise.all([createRelay({ host: '0.0.0.0', reachedAt: THERE, prefix: there.prefix }), launch(kind)])
+      t.after(() => Promise.all([relay.stop(), browser.close()]))
+      const page = await openNode(t, browser, site.url, { bootstrap: [relay.url] })
+      await holds(page, 1)
+      await there.address(undefined)
+      await sleep(gap)
+      await there.address((number += 1))
+      const began = performance.now()
+      const stranger = await openNode(t, browser, site.url, { bootstrap: [relay.url] })
+      await holds(stranger, 1)
+      const peer = await page.evaluate(() => window.shoal.peerId)
+      const tries = []
+      for (let reached = false; !reached; ) {
+        const path = await connects(stranger, peer)
+        const time = performance.now() - began
+        tries.push(`${Math.round(time)} ms: ${path}`)
+        reached = /^(direct|relayed)$/.test(path)
+        assert.ok(time < within, `${tries.join('\n')}\n${await relaysOf(page)}`)
+      }
+      t.diagnostic(`reached after ${tries.at(-1)}`)
+    })
+  }
+}
+
+/** Tries to reach the page. @returns by which path, or why not */
+function connects(page, peer) {
+  return page.evaluate(
+    (peer, patience) => window.shoal.connect(peer, { signal: AbortSignal.timeout(patience) }).then(({ path }) => path, (error) => error.message),
+    peer,
+    PATIENCE,
+  )
+}
