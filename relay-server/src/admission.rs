@@ -15,6 +15,11 @@ use tokio::sync::Notify;
 
 use crate::limits;
 
+/// Also after a panic elsewhere: that must not close the relay to everybody.
+fn lock<T>(counts: &Mutex<T>) -> MutexGuard<'_, T> {
+    counts.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A gate with two bounds.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate {
@@ -38,7 +43,7 @@ impl Gate {
 
     /// A place, given back when the ticket is dropped; none if a bound is reached.
     pub(crate) fn enter(&self, network: Network) -> Option<Ticket> {
-        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inside = lock(&self.inside);
         let from_there = inside.networks.get(&network).copied().unwrap_or(0);
         if inside.total >= self.total || from_there >= self.per_network {
             return None;
@@ -58,7 +63,7 @@ pub(crate) struct Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inside = lock(&self.inside);
         inside.total -= 1;
         if let Some(count) = inside.networks.get_mut(&self.network) {
             *count -= 1;
@@ -105,10 +110,6 @@ impl Door {
         standing.told.insert(id, Arc::clone(&told));
         Some(Knock { id, told, standing: Arc::clone(&self.standing) })
     }
-}
-
-fn lock(standing: &Mutex<Standing>) -> MutexGuard<'_, Standing> {
-    standing.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Somebody in a [`Door`]. Dropped when it has come in, or has left.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::future::{Either, select};
-use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use libp2p::{Multiaddr, PeerId};
 use serde::{Deserialize, de::DeserializeOwned};
 use shoal_protocol::reservations::{
     Problem,
@@ -13,7 +13,11 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{RequestCache, RequestInit, Response};
 
-use crate::{config::Source, platform, transport::address::websocket_url};
+use crate::{
+    config::Source,
+    platform,
+    transport::address::{peer_of, websocket_url},
+};
 
 /// How long one answer may take.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -85,7 +89,7 @@ pub async fn resolve(source: &Source, resolver: &str) -> Result<Relays, Problem>
 fn relays(addresses: impl IntoIterator<Item = String>) -> Relays {
     let mut relays: Relays = Vec::new();
     for address in addresses.into_iter().filter_map(|text| text.parse::<Multiaddr>().ok()) {
-        let Some(Protocol::P2p(peer)) = address.iter().last() else { continue };
+        let Some(peer) = peer_of(&address) else { continue };
         if websocket_url(&address).is_none() {
             continue;
         }

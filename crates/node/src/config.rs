@@ -3,12 +3,15 @@
 //! The TypeScript half (`crates/web/ts/config.ts`) has filled in defaults and refused unknown fields; what is checked again is what would
 //! harm the node. The fields are documented for users in `crates/web/ts/types.ts`.
 
-use libp2p::{Multiaddr, multiaddr::Protocol};
+use libp2p::Multiaddr;
 use serde::Deserialize;
 use shoal_protocol::reservations::dnsaddr::Resolution;
 use std::{fmt, time::Duration};
 
-use crate::error::Error;
+use crate::{
+    error::Error,
+    transport::address::{peer_of, websocket_url},
+};
 
 /// Settings of a node.
 #[derive(Debug, Clone, Deserialize)]
@@ -242,10 +245,10 @@ fn bootstrap(index: usize, text: &str) -> Result<Bootstrap, Error> {
     let address: Multiaddr = text.parse().map_err(|_| {
         Error::config(&field, "give a multiaddr such as /dns4/relay.example/tcp/443/tls/ws/p2p/12D3…, or the URL of a relay")
     })?;
-    if !matches!(address.iter().last(), Some(Protocol::P2p(_))) {
+    if peer_of(&address).is_none() {
         return Err(Error::config(&field, "the multiaddr must end in /p2p/<PeerId of the relay>"));
     }
-    if crate::transport::address::websocket_url(&address).is_none() {
+    if websocket_url(&address).is_none() {
         return Err(Error::config(
             &field,
             "a page reaches relays by WebSocket: the multiaddr must be of the form /ip4|dns4/…/tcp/…/ws or …/tls/ws",

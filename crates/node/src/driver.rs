@@ -25,6 +25,7 @@ use crate::{
     relays::Relays,
     session::carry,
     shared::{Command, Shared},
+    transport::address::peer_of,
 };
 
 mod sessions;
@@ -189,12 +190,8 @@ impl Driver {
 
     /// Dials `/webrtc` through every relay we know; the transport makes the relayed connection on its way.
     fn dial(&mut self, peer: PeerId, via: Vec<Multiaddr>) {
-        let relays: BTreeSet<Multiaddr> = self.relays.connected_addresses().cloned().chain(via.iter().cloned()).collect();
-        let addresses: Vec<Multiaddr> = relays
-            .into_iter()
-            .filter(|relay| !matches!(relay.iter().last(), Some(Protocol::P2p(id)) if id == peer))
-            .map(|relay| relay.with(Protocol::P2pCircuit).with(Protocol::WebRTC).with(Protocol::P2p(peer)))
-            .collect();
+        let addresses: Vec<Multiaddr> =
+            self.circuits(peer, &via).map(|circuit| circuit.with(Protocol::WebRTC).with(Protocol::P2p(peer))).collect();
         self.note_dial(peer, if addresses.is_empty() { "waiting" } else { "dialling" }, &addresses);
         if addresses.is_empty() && self.unsent.len() < MAX_UNSENT {
             return self.unsent.push((Instant::now() + RELAY_PATIENCE, peer, via));
@@ -202,6 +199,12 @@ impl Driver {
         let options = DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::Always).build();
         let result = self.swarm.dial(options).map_err(|error| error.to_string());
         self.shared.peers.borrow_mut().change(peer).dial = result.map_or_else(Dial::Failed, |()| Dial::Running);
+    }
+
+    /// The ways to a peer: through every relay that is connected, and through these.
+    fn circuits(&self, peer: PeerId, via: &[Multiaddr]) -> impl Iterator<Item = Multiaddr> + use<> {
+        let relays: BTreeSet<Multiaddr> = self.relays.connected_addresses().chain(via).cloned().collect();
+        relays.into_iter().filter(move |relay| peer_of(relay) != Some(peer)).map(|relay| relay.with(Protocol::P2pCircuit))
     }
 
     fn on_swarm(&mut self, event: SwarmEvent<BehaviourEvent>) {

@@ -7,7 +7,7 @@ use futures::{
     channel::oneshot,
     future::{AbortHandle, Either, abortable, select},
 };
-use libp2p::{Multiaddr, PeerId, identity::Keypair, multiaddr::Protocol};
+use libp2p::{Multiaddr, PeerId, identity::Keypair};
 use shoal_protocol::{
     content::{
         cid::{self, Cid},
@@ -39,6 +39,7 @@ use crate::{
     shared::{Command, Shared},
     store::Store,
     swarm,
+    transport::address::{peer_of, websocket_url},
 };
 
 /// Bytes that a memory store holds: wasm memory never shrinks, and the tab has other work.
@@ -304,6 +305,6 @@ pub fn parse_relay(text: &str) -> Result<Multiaddr, Error> {
         return Err(invalid());
     }
     let address: Multiaddr = text.parse().map_err(|_| invalid())?;
-    let good = matches!(address.iter().last(), Some(Protocol::P2p(_))) && crate::transport::address::websocket_url(&address).is_some();
+    let good = peer_of(&address).is_some() && websocket_url(&address).is_some();
     if good { Ok(address) } else { Err(invalid()) }
 }

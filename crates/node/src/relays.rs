@@ -36,6 +36,7 @@ use crate::{
     event::RelayStatus,
     platform,
     store::Store,
+    transport::address::peer_of,
 };
 
 /// A pause between two ticks, by either clock, that means that this page was frozen or the device asleep. Hidden tabs tick once a second.
@@ -143,7 +144,7 @@ impl Relays {
     /// A WebSocket connection stands.
     pub fn connected(&mut self, peer: PeerId, id: ConnectionId, address: &Multiaddr) {
         let mut address = address.clone();
-        if !matches!(address.iter().last(), Some(Protocol::P2p(_))) {
+        if peer_of(&address).is_none() {
             address.push(Protocol::P2p(peer));
         }
         self.forget(&peer);
@@ -303,13 +304,6 @@ fn word(standing: Standing) -> &'static str {
         Standing::Connected => "connected",
         Standing::Reserved => "reserved",
         Standing::Idle | Standing::Waiting => "waiting",
-    }
-}
-
-fn peer_of(address: &Multiaddr) -> Option<PeerId> {
-    match address.iter().last() {
-        Some(Protocol::P2p(peer)) => Some(peer),
-        _ => None,
     }
 }
 

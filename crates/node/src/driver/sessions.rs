@@ -7,7 +7,7 @@
 //!   relayed, in use ────────► dial direct, every 10 s; also beside a direct connection that is not used, so does not work
 //! ```
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use libp2p::{
     Multiaddr, PeerId,
@@ -152,9 +152,7 @@ impl Driver {
 
     /// Dials through every relay we know, to stay with the relayed connection.
     fn dial_relayed(&mut self, peer: PeerId, via: &[Multiaddr]) {
-        let relays: BTreeSet<Multiaddr> = self.relays.connected_addresses().chain(via).cloned().collect();
-        let addresses: Vec<Multiaddr> =
-            relays.into_iter().map(|relay| relay.with(Protocol::P2pCircuit).with(Protocol::P2p(peer))).collect();
+        let addresses: Vec<Multiaddr> = self.circuits(peer, via).map(|circuit| circuit.with(Protocol::P2p(peer))).collect();
         self.note_dial(peer, "dialling", &addresses);
         let options = DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::Always).build();
         if let Err(error) = self.swarm.dial(options) {

@@ -1,6 +1,14 @@
-//! Which multiaddrs a page can dial by WebSocket, and by which URL.
+//! What multiaddrs say: whose they are, and by which URL a page can dial them.
 
-use libp2p::{Multiaddr, multiaddr::Protocol};
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+
+/// Whose address it is: that of the `/p2p/<PeerId>` in which it ends.
+pub fn peer_of(address: &Multiaddr) -> Option<PeerId> {
+    match address.iter().last() {
+        Some(Protocol::P2p(peer)) => Some(peer),
+        _ => None,
+    }
+}
 
 /// The URL of a WebSocket multiaddr, or nothing where it is another kind of address. A trailing `/p2p/<PeerId>` is allowed.
 pub fn websocket_url(address: &Multiaddr) -> Option<String> {
