@@ -5,9 +5,12 @@ use std::time::Duration;
 use futures::future::{Either, select};
 use libp2p::{Multiaddr, PeerId};
 use serde::{Deserialize, de::DeserializeOwned};
-use shoal_protocol::reservations::{
-    Problem,
-    dnsaddr::{Resolution, text_of_record},
+use shoal_protocol::{
+    addresses::reach_of,
+    reservations::{
+        Problem,
+        dnsaddr::{Resolution, text_of_record},
+    },
 };
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
@@ -16,7 +19,10 @@ use web_sys::{RequestCache, RequestInit, Response};
 use crate::{
     config::Source,
     platform,
-    transport::address::{peer_of, websocket_url},
+    transport::{
+        address::{peer_of, websocket_url},
+        guard::reach_of_url,
+    },
 };
 
 /// How long one answer may take.
@@ -58,7 +64,9 @@ pub async fn resolve(source: &Source, resolver: &str) -> Result<Relays, Problem>
     match source {
         Source::Server(url) => {
             let answer: Answer = ask(&format!("{url}/bootstrap"), "application/json").await?;
-            Ok(relays(answer.addresses))
+            let near = reach_of_url(url);
+            let told = relays(answer.addresses, |address| reach_of(address).is_none_or(|reach| reach <= near));
+            Ok(told)
         }
         Source::Name(name) => {
             let mut resolution = Resolution::new(name).ok_or_else(|| Problem::Other(format!("{name} is no name")))?;
@@ -79,18 +87,19 @@ pub async fn resolve(source: &Source, resolver: &str) -> Result<Relays, Problem>
             }
             match problem {
                 Some(problem) if !answered => Err(problem),
-                _ => Ok(relays(resolution.into_addresses())),
+                // What a name may lead to is the transport's affair: it knows where the resolver is.
+                _ => Ok(relays(resolution.into_addresses(), |_| true)),
             }
         }
     }
 }
 
 /// Keeps what a page can dial, by relay, in the order given.
-fn relays(addresses: impl IntoIterator<Item = String>) -> Relays {
+fn relays(addresses: impl IntoIterator<Item = String>, may_tell: impl Fn(&Multiaddr) -> bool) -> Relays {
     let mut relays: Relays = Vec::new();
     for address in addresses.into_iter().filter_map(|text| text.parse::<Multiaddr>().ok()) {
         let Some(peer) = peer_of(&address) else { continue };
-        if websocket_url(&address).is_none() {
+        if websocket_url(&address).is_none() || !may_tell(&address) {
             continue;
         }
         if let Some((_, addresses)) = relays.iter_mut().find(|(known, _)| *known == peer) {

@@ -39,7 +39,10 @@ use crate::{
     shared::{Command, Shared},
     store::Store,
     swarm,
-    transport::address::{peer_of, websocket_url},
+    transport::{
+        address::{peer_of, websocket_url},
+        guard,
+    },
 };
 
 /// Bytes that a memory store holds: wasm memory never shrinks, and the tab has other work.
@@ -93,7 +96,8 @@ impl Node {
         let public = PublicKey::from_peer_id_bytes(&local.to_bytes()).map_err(|_| Error::Internal("the stored key is weak".to_owned()))?;
         let did = public.did_key();
         let nearby = Nearby::new(public, &config.nearby)?;
-        let swarm = swarm::build(&key, &config, shim)?;
+        let filter = guard::filter(&bootstrap, &config.dns_resolver, &platform::origin());
+        let swarm = swarm::build(&key, &config, filter, shim)?;
         let (shared, commands) = Shared::new(config, local, store, emit);
         let relays = Relays::new(&shared.config, bootstrap, shared.store.clone()).await;
         platform::spawn(Driver::new(swarm, shared.clone(), relays, nearby.clone()).run(commands));

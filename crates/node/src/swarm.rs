@@ -16,6 +16,7 @@ use libp2p::{
     identity::Keypair,
     noise, relay, swarm, yamux,
 };
+use shoal_protocol::addresses::Filter;
 use web_sys::MessagePort;
 
 use crate::{
@@ -34,7 +35,7 @@ const YAMUX_STREAMS: usize = 64;
 ///
 /// # Errors
 /// [`Error::Internal`] where the key is unusable.
-pub fn build(key: &Keypair, config: &Config, shim: MessagePort) -> Result<Swarm<Behaviour>, Error> {
+pub fn build(key: &Keypair, config: &Config, filter: Filter, shim: MessagePort) -> Result<Swarm<Behaviour>, Error> {
     let local = PeerId::from(key.public());
     let (relay_transport, relay_behaviour) = relay::client::new(local);
     let (webrtc_transport, webrtc_behaviour) = shoal_webrtc::new(local, shim, webrtc_config(config));
@@ -47,7 +48,7 @@ pub fn build(key: &Keypair, config: &Config, shim: MessagePort) -> Result<Swarm<
         .authenticate(noise.clone())
         .multiplex(muxer.clone())
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
-    let socket = websocket::Transport::new()
+    let socket = websocket::Transport::new(filter)
         .upgrade(Version::V1Lazy)
         .authenticate(noise)
         .multiplex(muxer)

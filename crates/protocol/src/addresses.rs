@@ -9,10 +9,7 @@
 //! From a peer that was reached over the internet only hosts of the internet are taken; from one on a private network also private hosts;
 //! loopback only where this node's own relay is on this machine. What the user configured is not judged: see [`Filter::trust`].
 
-use std::{
-    collections::BTreeSet,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use multiaddr::{Multiaddr, Protocol};
 
@@ -59,18 +56,18 @@ pub enum Refusal {
 #[derive(Clone, Debug)]
 pub struct Filter {
     reach: Reach,
-    trusted: BTreeSet<(String, u16)>,
+    trusted: Vec<(String, u16)>,
 }
 
 impl Filter {
     /// For a node whose own relays, as the user configured them, lie this near.
     pub const fn new(reach: Reach) -> Self {
-        Self { reach, trusted: BTreeSet::new() }
+        Self { reach, trusted: Vec::new() }
     }
 
     /// Takes addresses at this host and port from anybody: the user named it.
     pub fn trust(&mut self, host: &str, port: u16) {
-        self.trusted.insert((host.trim_matches(['[', ']']).to_ascii_lowercase(), port));
+        self.trusted.push((host.trim_matches(['[', ']']).to_ascii_lowercase(), port));
     }
 
     /// Judges an address told by somebody who was reached over `source`.
@@ -107,7 +104,7 @@ impl Filter {
             Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) => (name.to_ascii_lowercase(), None),
             _ => return Err(Refusal::Form),
         };
-        if self.trusted.contains(&(name.clone(), port)) {
+        if self.trusted.iter().any(|(host, trusted)| *host == name && *trusted == port) {
             return Ok(());
         }
         let near = ip.map_or_else(|| reach_of_name(&name), reach_of_ip).ok_or(Refusal::Host)?;

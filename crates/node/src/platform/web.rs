@@ -25,6 +25,11 @@ pub fn random_fraction() -> f64 {
     js_sys::Math::random()
 }
 
+/// Where this page comes from, such as `https://app.example`; empty where it has no origin.
+pub fn origin() -> String {
+    js_sys::Reflect::get(&js_sys::global(), &"origin".into()).ok().and_then(|origin| origin.as_string()).unwrap_or_default()
+}
+
 /// What a thrown JavaScript value says, for people.
 pub fn describe(error: &JsValue) -> String {
     error

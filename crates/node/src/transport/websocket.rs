@@ -28,6 +28,7 @@ use libp2p::{
     core::transport::{DialOpts, ListenerId, TransportError, TransportEvent},
 };
 use send_wrapper::SendWrapper;
+use shoal_protocol::addresses::{Filter, Reach, Refusal};
 use wasm_bindgen::{JsCast, closure::Closure};
 use web_sys::{BinaryType, CloseEvent, Event, MessageEvent, WebSocket};
 
@@ -44,19 +45,27 @@ const MAX_UNREAD: usize = 32 * 1024 * 1024;
 const MAX_MESSAGE: usize = 64 * 1024;
 
 /// Dials `/ip4|ip6|dns…/tcp/<port>/ws`, `/wss` and `/tls/ws`. It never listens: a page cannot.
-#[derive(Debug, Default)]
-pub struct Transport(());
+#[derive(Debug)]
+pub struct Transport(Filter);
 
 impl Transport {
-    /// A transport; it holds nothing.
-    pub fn new() -> Self {
-        Self(())
+    /// A transport that dials what this filter lets pass.
+    pub const fn new(filter: Filter) -> Self {
+        Self(filter)
     }
 }
 
 /// Why a dial failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// It leads to where nobody may send this page.
+    #[error("{address} is not dialled: {refusal}")]
+    Filtered {
+        /// The address that was told.
+        address: Multiaddr,
+        /// What is wrong with it.
+        refusal: Refusal,
+    },
     /// The browser refused to try: a malformed URL, or plain `ws:` from an `https:` page.
     #[error("the browser refused to open {url}: {reason}")]
     Refused {
@@ -92,6 +101,9 @@ impl libp2p::core::Transport for Transport {
             return Err(TransportError::MultiaddrNotSupported(address));
         }
         let Some(url) = websocket_url(&address) else { return Err(TransportError::MultiaddrNotSupported(address)) };
+        if let Err(refusal) = self.0.check(&address, Reach::Loopback) {
+            return Err(TransportError::Other(Error::Filtered { address, refusal }));
+        }
         let connection = Connection::open(&url).map_err(TransportError::Other)?;
         Ok(SendWrapper::new(Opening { connection: Some(connection), url }).boxed())
     }

@@ -1,0 +1,118 @@
+//! Which addresses this page dials, by what its settings say of where it is: see [`Filter`]. Every connection of a page begins with a WebSocket,
+//! so the WebSocket transport is where it is asked.
+//!
+//! A page on a private network, or on this machine, was loaded from there or names a relay, or a resolver, there. To any other page an address
+//! that lies there comes from somebody who wants it to look what is behind it.
+
+use libp2p::{Multiaddr, multiaddr::Protocol};
+use shoal_protocol::addresses::{Filter, Reach, reach_of, reach_of_host};
+
+use crate::config::{Bootstrap, Source};
+
+/// The filter of a page of this origin (empty where it has none), with these settings.
+pub fn filter(bootstrap: &[Bootstrap], resolver: &str, origin: &str) -> Filter {
+    let near = |url: &str| authority(url).and_then(|(host, _)| reach_of_host(host));
+    let of_entry = |entry: &Bootstrap| match entry {
+        Bootstrap::Address(address) => reach_of(address),
+        Bootstrap::Source(Source::Server(url)) => near(url),
+        Bootstrap::Source(Source::Name(_)) => near(resolver),
+    };
+    let reach = bootstrap.iter().filter_map(of_entry).chain(near(origin)).max();
+    let mut filter = Filter::new(reach.unwrap_or(Reach::Global));
+    for entry in bootstrap {
+        match entry {
+            Bootstrap::Address(address) => {
+                if let Some((host, port)) = host_and_port(address) {
+                    filter.trust(&host, port);
+                }
+            }
+            Bootstrap::Source(Source::Server(url)) => {
+                if let Some((host, port)) = authority(url) {
+                    filter.trust(host, port);
+                }
+            }
+            Bootstrap::Source(Source::Name(_)) => {}
+        }
+    }
+    filter
+}
+
+/// How near a server is that tells addresses: none that it tells may be nearer.
+pub fn reach_of_url(url: &str) -> Reach {
+    authority(url).and_then(|(host, _)| reach_of_host(host)).unwrap_or(Reach::Global)
+}
+
+/// Host and port of an `http` or `https` URL, as the page's `URL` has written it.
+fn authority(url: &str) -> Option<(&str, u16)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let default = if scheme == "https" { 443 } else { 80 };
+    match authority.rsplit_once(':') {
+        // Not the colons of an IPv6 address, which stands in brackets.
+        Some((host, port)) if !port.ends_with(']') => Some((host, port.parse().ok()?)),
+        _ => Some((authority, default)),
+    }
+}
+
+fn host_and_port(address: &Multiaddr) -> Option<(String, u16)> {
+    let mut parts = address.iter();
+    let host = match parts.next()? {
+        Protocol::Ip4(ip) => ip.to_string(),
+        Protocol::Ip6(ip) => ip.to_string(),
+        Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) => name.into_owned(),
+        _ => return None,
+    };
+    match parts.next()? {
+        Protocol::Tcp(port) => Some((host, port)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(url: &str) -> Bootstrap {
+        Bootstrap::Source(Source::Server(url.to_owned()))
+    }
+
+    /// Which of these a page dials because somebody told it to.
+    fn dialled(filter: &Filter) -> Vec<&'static str> {
+        let hosts = ["/ip4/127.0.0.1", "/ip6/::1", "/ip4/192.168.0.9", "/ip4/169.254.169.254", "/ip6/fe80::1", "/ip4/8.8.8.8"];
+        let dials = |host: &&str| filter.check(&format!("{host}/tcp/8080/ws").parse().unwrap(), Reach::Loopback).is_ok();
+        hosts.into_iter().filter(dials).collect()
+    }
+
+    #[test]
+    fn where_a_page_is_decides_what_it_may_be_sent_to() {
+        let resolver = "https://dns.example/query";
+        let name = Bootstrap::Source(Source::Name("/dnsaddr/relays.example".to_owned()));
+        let all = ["/ip4/127.0.0.1", "/ip6/::1", "/ip4/192.168.0.9", "/ip4/8.8.8.8"];
+        let address = Bootstrap::Address("/ip4/192.168.0.2/tcp/80/ws".parse().unwrap());
+        for (bootstrap, resolver, origin, expected) in [
+            (vec![server("https://relay.example")], resolver, "https://app.example", &all[3..]),
+            (vec![name.clone()], resolver, "", &all[3..]),
+            (vec![server("http://192.168.0.2:8080")], resolver, "https://app.example", &all[2..]),
+            (vec![address], resolver, "https://app.example", &all[2..]),
+            (vec![], resolver, "http://10.0.0.7:8080", &all[2..]),
+            (vec![server("http://localhost:8080")], resolver, "http://localhost:8080", &all),
+            (vec![server("http://[::1]:8080/")], resolver, "", &all),
+            (vec![name], "http://127.0.0.1:5300/dns", "", &all),
+        ] {
+            let filter = filter(&bootstrap, resolver, origin);
+            assert_eq!(dialled(&filter), expected, "{bootstrap:?} at {origin}");
+        }
+    }
+
+    #[test]
+    fn what_the_settings_name_is_dialled_wherever_it_is() {
+        let filter = filter(&[server("http://relay.example:8080/")], "", "");
+        for (address, dialled) in [
+            ("/dns4/relay.example/tcp/8080/ws", true),
+            ("/dns4/relay.example/tcp/8081/ws", false),
+            ("/dns4/other.example/tcp/8080/ws", false),
+        ] {
+            assert_eq!(filter.check(&address.parse().unwrap(), Reach::Loopback).is_ok(), dialled, "{address}");
+        }
+    }
+}
