@@ -1,7 +1,7 @@
 //! As little HTTP as shows exactly what is on the wire.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{self, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
 };
 
@@ -29,16 +29,21 @@ impl Answer {
 
 /// `GET path`, sent as it is, with `headers` (a `Host` of one's own among them if wanted).
 pub(crate) fn get(server: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Answer {
+    try_get(server, path, headers).unwrap()
+}
+
+/// The same of a server that may have no time: it closes the connection, or resets it if the request was still on its way.
+pub(crate) fn try_get(server: SocketAddr, path: &str, headers: &[(&str, &str)]) -> io::Result<Answer> {
     let own_host = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host"));
     let host = if own_host { String::new() } else { format!("Host: {server}\r\n") };
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let mut stream = TcpStream::connect(server).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\n{host}{headers}Connection: close\r\n\r\n").unwrap();
+    let mut stream = TcpStream::connect(server)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    write!(stream, "GET {path} HTTP/1.1\r\n{host}{headers}Connection: close\r\n\r\n")?;
     let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).unwrap();
-    let border = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("a whole head");
+    stream.read_to_end(&mut bytes)?;
+    let border = bytes.windows(4).position(|window| window == b"\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
     let head = String::from_utf8(bytes[..border].to_vec()).unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, head, body: bytes[border + 4..].to_vec() }
+    Ok(Answer { status, head, body: bytes[border + 4..].to_vec() })
 }
