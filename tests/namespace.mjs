@@ -19,25 +19,45 @@ const INSIDE = 'SHOAL_OWN_NETWORK'
 const PROGRAMS = { unshare: 'util-linux', ip: 'iproute2', tc: 'iproute2', nft: 'nftables' }
 /** Where Debian keeps what only administrators used to call. */
 const PATH = [process.env.PATH ?? '', '/usr/sbin', '/sbin'].join(delimiter)
-const SETUP = `
+/** Root makes them as it is; anybody else, where the system allows it, as the root of a user namespace. */
+const UNSHARE = ['--net', ...(process.getuid?.() === 0 ? [] : ['--map-root-user'])]
+/** What is in the network: nothing but the machine itself. */
+export const ALONE = `
 ip link set lo up
+`
+/** Besides, an address that is not loopback. */
+const ADDRESSED = `${ALONE}
 ip link add shoal0 type veth peer name shoal1
 ip address add 10.77.0.1/24 dev shoal0
 ip link set shoal0 up
 ip link set shoal1 up
 ip route add default dev shoal0
-exec "$@"
 `
 
 const call = promisify(execFile)
 
-/** Runs the calling file again in a network of its own, and ends with it; returns where that has been done. @param {string} url the file's `import.meta.url` */
-export async function ownNetwork(url) {
+/** Why this system lets nobody make networks, in its words; nothing where it does. */
+export async function refusal() {
+  process.env.PATH = PATH
+  if (process.env[INSIDE]) return undefined
+  await ensurePrograms()
+  try {
+    await call('unshare', [...UNSHARE, 'true'])
+  } catch (error) {
+    return error.message
+  }
+}
+
+/**
+ * Runs the calling file again in a network of its own, and ends with it; returns where that has been done.
+ * @param {string} url the file's `import.meta.url`
+ * @param {string} [setup] shell commands that make what is in it
+ */
+export async function ownNetwork(url, setup = ADDRESSED) {
   process.env.PATH = PATH
   if (process.env[INSIDE]) return
   await ensurePrograms()
-  const userToo = process.getuid?.() === 0 ? [] : ['--map-root-user']
-  const child = start('unshare', ['--net', ...userToo, 'sh', '-ec', SETUP, 'sh', process.execPath, ...process.execArgv, fileURLToPath(url)], { env: { [INSIDE]: '1' } })
+  const child = start('unshare', [...UNSHARE, 'sh', '-ec', `${setup}exec "$@"`, 'sh', process.execPath, ...process.execArgv, fileURLToPath(url)], { env: { [INSIDE]: '1' } })
   const code = await new Promise((resolve) => child.once('close', (code, signal) => resolve(signal ? 128 : code)))
   process.exit(code)
 }

@@ -1,4 +1,4 @@
-// Networks of the test's own, which it can change and cut without anybody else noticing: Linux network namespaces.
+// A second network beside a suite's own (namespace.mjs), and the cable between them, which the suite can pull.
 //
 //     ┌─ here: the test, its browsers ──┐      ┌─ there: relays ────────┐
 //     │ lo        10.117.0.n shoal-here ├──────┤ shoal-there 10.117.0.1 │
@@ -12,31 +12,6 @@ const exec = promisify(execFile)
 /** The address of what is there; it never changes. */
 export const THERE = '10.117.0.1'
 const HERE = 'shoal-here'
-const VARIABLE = 'SHOAL_NETWORK_OF_ITS_OWN'
-/** Root makes them as it is; anybody else, where the system allows it, as the root of a user namespace. */
-const UNSHARE = process.getuid?.() === 0 ? ['--net'] : ['--map-root-user', '--net']
-
-/** Whether this process was started by `inNetworkOfItsOwn`. */
-export const inside = process.env[VARIABLE] === 'yes'
-
-/**
- * Runs a test file again, in a network of its own.
- * @returns {Promise<{ code: number | null, output: string } | { refused: string }>} `refused`: why this system does not let us, in its words.
- */
-export async function inNetworkOfItsOwn(file) {
-  try {
-    await exec('unshare', [...UNSHARE, 'ip', 'link', 'set', 'lo', 'up'])
-  } catch (error) {
-    return { refused: error.message }
-  }
-  // Without it, node would write for the runner that started this process.
-  const { NODE_TEST_CONTEXT: _, ...env } = process.env
-  const child = spawn('unshare', [...UNSHARE, process.execPath, '--test-reporter=spec', file], { env: { ...env, [VARIABLE]: 'yes' }, stdio: ['ignore', 'pipe', 'pipe'] })
-  let output = ''
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text))
-  const code = await new Promise((resolve, reject) => child.once('error', reject).once('close', resolve))
-  return { code, output }
-}
 
 /** Makes the network that is there, and joins it to the one here. */
 export async function createNetworkThere() {

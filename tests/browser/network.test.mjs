@@ -5,9 +5,9 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { launch } from '../browsers.mjs'
-import { createNetworkThere, inNetworkOfItsOwn, inside, THERE } from '../networks.mjs'
+import { ALONE, ownNetwork, refusal } from '../namespace.mjs'
+import { createNetworkThere, THERE } from '../networks.mjs'
 import { holds, openNode, relaysOf } from '../nodes.mjs'
 import { packagePages } from '../pages.mjs'
 import { createRelay } from '../relay.mjs'
@@ -20,17 +20,14 @@ const CHANGES = [
 /** Milliseconds for one attempt of a stranger. */
 const PATIENCE = 3_000
 
-if (inside) changes()
-else {
-  test('the address of the device changes', async (t) => {
-    const { refused, code, output } = await inNetworkOfItsOwn(fileURLToPath(import.meta.url))
-    if (refused !== undefined) {
-      console.log(`NOT SHOWN: this run may not make networks of its own, so that no page's device can change its address (${refused})`)
-      return
-    }
-    t.diagnostic(output)
-    console.log('NOT SHOWN: the same in Firefox, which does not tell a page that the network changed')
-    assert.equal(code, 0, output)
+const refused = await refusal()
+if (refused === undefined) {
+  await ownNetwork(import.meta.url, ALONE)
+  console.log('NOT SHOWN: the same in Firefox, which does not tell a page that the network changed')
+  changes()
+} else {
+  test('the address of the device changes', () => {
+    console.log(`NOT SHOWN: this run may not make networks of its own, so that no page's device can change its address (${refused})`)
   })
 }
 
