@@ -302,6 +302,7 @@ impl Driver {
                 self.shared.note(relay_peer_id, "reserved", None, "");
                 self.relays.reserved(relay_peer_id);
                 self.keep_relays();
+                self.retry_sessions();
             }
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 let agent = info.agent_version.chars().filter(|character| !character.is_control()).take(MAX_AGENT).collect();

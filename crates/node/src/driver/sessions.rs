@@ -2,8 +2,8 @@
 //! again when only a relayed one is left.
 //!
 //! ```text
-//!   no path ───────────────► dial (direct, by way of a relay) every 2 s, for 30 s
-//!   the only path is stuck ─► dial relayed, every 2 s
+//!   no path ───────────────► dial (direct, by way of a relay) every second, for 30 s, and once a relay is back
+//!   the only path is stuck ─► dial relayed, every second
 //!   relayed, in use ────────► dial direct, every 10 s; also beside a direct connection that is not used, so does not work
 //! ```
 
@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// How long after a failed attempt another is made to bring a path back.
-const RESTORE: Duration = Duration::from_secs(2);
+const RESTORE: Duration = Duration::from_secs(1);
 /// How long the peer with the greater PeerId leaves it to the other: two dials at once only cost.
 const YIELD: Duration = Duration::from_secs(2);
 /// How often the direct way is tried while a relayed connection carries what runs.
@@ -55,7 +55,7 @@ impl Driver {
                 self.restore(peer, &need, now);
             }
         }
-        if self.needs_relay(&alone, now) {
+        if self.needs_relay(now) {
             self.relays.needed();
         }
         alone.sort_by_key(|(waited, _)| std::cmp::Reverse(*waited));
@@ -93,9 +93,9 @@ impl Driver {
     }
 
     /// Whether something waits that only a relay can bring on, and whether it is time to say so again.
-    fn needs_relay(&mut self, alone: &[(Duration, PeerSession)], now: Instant) -> bool {
-        let wanted =
-            alone.iter().any(|(_, session)| session.streams() > 0) && self.needed.is_none_or(|at| now.duration_since(at) >= NEEDED);
+    fn needs_relay(&mut self, now: Instant) -> bool {
+        let wanted = self.needed.is_none_or(|at| now.duration_since(at) >= NEEDED)
+            && self.shared.peers.borrow().iter().any(|(_, peer)| peer.current().is_some_and(PeerSession::is_stranded));
         if wanted {
             self.needed = Some(now);
         }
@@ -109,6 +109,12 @@ impl Driver {
         for id in stale {
             self.swarm.close_connection(id);
         }
+    }
+
+    /// A relay is there again: whatever waits for a path need not wait for its next attempt.
+    pub(super) fn retry_sessions(&mut self) {
+        self.shared.peers.borrow_mut().forget_attempts();
+        self.tend_sessions(Instant::now());
     }
 
     /// Opens streams for the session on the connections that we dialled.

@@ -160,6 +160,12 @@ impl PeerSession {
         inner.paths.get(&id).map(|carrying| carrying.route.path)
     }
 
+    /// Whether streams wait for a path that delivers: there is none, or one that seems dead.
+    pub fn is_stranded(&self) -> bool {
+        let inner = self.0.borrow();
+        !inner.streams.is_empty() && (inner.pipe.sends_on().is_none() || inner.pipe.sends_on_suspect())
+    }
+
     /// Whether bytes go or come by this connection.
     pub fn uses(&self, connection: ConnectionId) -> bool {
         let inner = self.0.borrow();

@@ -68,7 +68,8 @@ impl Inner {
         let moving = counts.acknowledged != *acknowledged || traffic.0 != seen.0 || traffic.1.abs_diff(seen.1) > MOVING;
         if idle || moving || path != *before {
             (*moved, *before, *acknowledged, *seen, *probed) = (now, path, counts.acknowledged, traffic, false);
-            return Health::Fine;
+            // Back on a path that was left because it did not deliver, as the other one broke: that is known already.
+            return if !idle && self.pipe.sends_on_suspect() { Health::Stuck } else { Health::Fine };
         }
         let silent = now.duration_since(*moved);
         if silent >= PROBE && !*probed {

@@ -317,6 +317,12 @@ impl Pipe {
         self.outbound.path()
     }
 
+    /// Whether the path on which this side sends seems not to deliver: there is no better one.
+    #[must_use]
+    pub fn sends_on_suspect(&self) -> bool {
+        self.outbound.path().and_then(|id| self.paths.get(&id)).is_some_and(|path| path.suspect)
+    }
+
     /// The path from which this side takes bytes.
     #[must_use]
     pub fn takes_from(&self) -> Option<PathId> {
