@@ -44,7 +44,7 @@ pub enum Refusal {
     /// A name says nothing of where it leads; without TLS nothing else does.
     #[error("a name is dialled with TLS only")]
     PlainName,
-    /// A WebSocket at another path than the root: a request of the peer's choice.
+    /// A WebSocket at another path than the root and those that the user named: a request of the peer's choice.
     #[error("its WebSocket has a path")]
     Path,
     /// Each circuit costs its relay; two cost two.
@@ -57,17 +57,24 @@ pub enum Refusal {
 pub struct Filter {
     reach: Reach,
     trusted: Vec<(String, u16)>,
+    /// Of WebSockets, besides the root.
+    paths: Vec<String>,
 }
 
 impl Filter {
     /// For a node whose own relays, as the user configured them, lie this near.
     pub const fn new(reach: Reach) -> Self {
-        Self { reach, trusted: Vec::new() }
+        Self { reach, trusted: Vec::new(), paths: Vec::new() }
     }
 
     /// Takes addresses at this host and port from anybody: the user named it.
     pub fn trust(&mut self, host: &str, port: u16) {
         self.trusted.push((host.trim_matches(['[', ']']).to_ascii_lowercase(), port));
+    }
+
+    /// Takes WebSockets at this path: the user named it.
+    pub fn trust_path(&mut self, path: &str) {
+        self.paths.push(path.to_owned());
     }
 
     /// Judges an address told by somebody who was reached over `source`.
@@ -94,7 +101,8 @@ impl Filter {
         if circuits > 1 {
             return Err(Refusal::Circuits);
         }
-        let elsewhere = |part| matches!(part, Protocol::Ws(path) | Protocol::Wss(path) if path != "/");
+        let known = |path: &str| path == "/" || self.paths.iter().any(|trusted| trusted == path);
+        let elsewhere = |part| matches!(part, Protocol::Ws(path) | Protocol::Wss(path) if !known(&path));
         if address.iter().any(elsewhere) {
             return Err(Refusal::Path);
         }

@@ -154,6 +154,16 @@ fn what_the_user_named_is_taken_at_that_port_only() {
 }
 
 #[test]
+fn a_path_is_taken_if_the_user_named_it() {
+    let mut filter = Filter::new(Reach::Global);
+    let [named, other] = ["/dns4/relay.example/tcp/443/tls/x-parity-ws/%2Frelay", "/dns4/relay.example/tcp/443/tls/x-parity-ws/%2Fother"];
+    assert_eq!(filter.check(&address(named), Reach::Global), Err(Refusal::Path));
+    filter.trust_path("/relay");
+    assert_eq!(filter.check(&address(named), Reach::Global), Ok(()));
+    assert_eq!(filter.check(&address(other), Reach::Global), Err(Refusal::Path));
+}
+
+#[test]
 fn few_addresses_each_once() {
     let filter = Filter::new(Reach::Global);
     let many = (0..50)

@@ -25,6 +25,11 @@ pub fn filter(bootstrap: &[Bootstrap], resolver: &str, origin: &str) -> Filter {
                 if let Some((host, port)) = host_and_port(address) {
                     filter.trust(&host, port);
                 }
+                for part in address {
+                    if let Protocol::Ws(path) | Protocol::Wss(path) = part {
+                        filter.trust_path(&path);
+                    }
+                }
             }
             Bootstrap::Source(Source::Server(url)) => {
                 if let Some((host, port)) = authority(url) {
@@ -106,8 +111,11 @@ mod tests {
 
     #[test]
     fn what_the_settings_name_is_dialled_wherever_it_is() {
-        let filter = filter(&[server("http://relay.example:8080/")], "", "");
+        let behind_a_proxy = Bootstrap::Address("/dns4/site.example/tcp/443/tls/x-parity-ws/%2Frelay".parse().unwrap());
+        let filter = filter(&[server("http://relay.example:8080/"), behind_a_proxy], "", "");
         for (address, dialled) in [
+            ("/dns4/site.example/tcp/443/tls/x-parity-ws/%2Frelay", true),
+            ("/dns4/site.example/tcp/443/tls/x-parity-ws/%2Flogout", false),
             ("/dns4/relay.example/tcp/8080/ws", true),
             ("/dns4/relay.example/tcp/8081/ws", false),
             ("/dns4/other.example/tcp/8080/ws", false),

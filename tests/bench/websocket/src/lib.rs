@@ -16,6 +16,7 @@ use libp2p::{
     yamux,
 };
 use shoal_node::transport::websocket::Transport;
+use shoal_protocol::addresses::{Filter, Reach};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
@@ -38,7 +39,7 @@ pub async fn dial(address: String) -> Result<f64, JsError> {
 #[wasm_bindgen]
 pub async fn bare(address: String, up: f64, down: f64) -> Result<f64, JsError> {
     let options = DialOpts { role: Endpoint::Dialer, port_use: PortUse::Reuse };
-    let mut socket = Transport::new().dial(parse(&address)?, options)?.await?;
+    let mut socket = transport().dial(parse(&address)?, options)?.await?;
     let began = now();
     socket.write_all(&(up as u64).to_be_bytes()).await?;
     socket.write_all(&(down as u64).to_be_bytes()).await?;
@@ -68,11 +69,18 @@ pub async fn secured(address: String, up: f64, down: f64) -> Result<f64, JsError
     Ok(time)
 }
 
+/// The node's own, for a peer of this machine.
+fn transport() -> Transport {
+    let mut filter = Filter::new(Reach::Loopback);
+    filter.trust_path("/raw");
+    Transport::new(filter)
+}
+
 /// A swarm that is connected to the address, composed as the node's is for relays.
 async fn connected(address: &str) -> Result<(Swarm<libp2p_stream::Behaviour>, PeerId), JsError> {
     let key = Keypair::generate_ed25519();
     let transport =
-        Transport::new().upgrade(Version::V1Lazy).authenticate(noise::Config::new(&key)?).multiplex(yamux::Config::default()).boxed();
+        transport().upgrade(Version::V1Lazy).authenticate(noise::Config::new(&key)?).multiplex(yamux::Config::default()).boxed();
     let mut swarm = Swarm::new(transport, libp2p_stream::Behaviour::new(), key.public().to_peer_id(), swarm::Config::with_wasm_executor());
     swarm.dial(parse(address)?)?;
     loop {
