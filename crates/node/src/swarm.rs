@@ -43,21 +43,16 @@ pub fn build(key: &Keypair, config: &Config, filter: Filter, shim: MessagePort) 
     let noise = noise::Config::new(key).map_err(|error| Error::Internal(format!("the key cannot be used: {error}")))?;
     let mut muxer = yamux::Config::default();
     muxer.set_max_num_streams(YAMUX_STREAMS);
-    let relayed = relay_transport
-        .upgrade(Version::V1Lazy)
-        .authenticate(noise.clone())
-        .multiplex(muxer.clone())
-        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
-    let socket = websocket::Transport::new(filter)
+    // Circuits and sockets are secured as one type, or Noise and yamux would be compiled once for each of them.
+    let secured = relay_transport
+        .or_transport(websocket::Transport::new(filter))
         .upgrade(Version::V1Lazy)
         .authenticate(noise)
         .multiplex(muxer)
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
     let transport = webrtc_transport
         .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)))
-        .or_transport(relayed)
-        .map(|either, _| either.into_inner())
-        .or_transport(socket)
+        .or_transport(secured)
         .map(|either, _| either.into_inner());
     let transport = TransportTimeout::new(transport, config.timeout()).boxed();
 
