@@ -1,6 +1,6 @@
 //! The loop: swarm events and orders in, table of peers and swarm calls out. It decides little; the protocol crate does.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, channel::mpsc, select};
 use futures_timer::Delay;
@@ -203,7 +203,9 @@ impl Driver {
 
     /// The ways to a peer: through every relay that is connected, and through these.
     fn circuits(&self, peer: PeerId, via: &[Multiaddr]) -> impl Iterator<Item = Multiaddr> + use<> {
-        let relays: BTreeSet<Multiaddr> = self.relays.connected_addresses().chain(via).cloned().collect();
+        let mut relays: Vec<Multiaddr> = self.relays.connected_addresses().chain(via).cloned().collect();
+        relays.sort_unstable();
+        relays.dedup();
         relays.into_iter().filter(move |relay| peer_of(relay) != Some(peer)).map(|relay| relay.with(Protocol::P2pCircuit))
     }
 

@@ -1,8 +1,9 @@
 //! What happened lately on the way to each peer: for whoever asks why it cannot be reached, or not directly.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use libp2p::PeerId;
+use litemap::LiteMap;
 use serde::Serialize;
 
 use crate::peers::{Path, Transport};
@@ -34,7 +35,7 @@ pub struct Happening {
 /// The happenings of all peers.
 #[derive(Debug, Default)]
 pub struct History {
-    peers: BTreeMap<PeerId, VecDeque<Happening>>,
+    peers: LiteMap<PeerId, VecDeque<Happening>>,
 }
 
 impl History {

@@ -5,7 +5,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
     rc::Rc,
     time::Duration,
 };
@@ -15,6 +14,7 @@ use futures::{
     future::{Either, select},
 };
 use libp2p::{PeerId, Stream, StreamProtocol};
+use litemap::LiteMap;
 use shoal_protocol::{
     identity::PublicKey,
     limits::NEARBY_AGAIN,
@@ -63,7 +63,7 @@ struct Relay {
 struct Inner {
     own: PublicKey,
     wish: RefCell<Option<Option<Name>>>,
-    relays: RefCell<BTreeMap<PeerId, Relay>>,
+    relays: RefCell<LiteMap<PeerId, Relay>>,
     attempts: Cell<u64>,
     /// Fires when the wish changes.
     rewished: Notify,

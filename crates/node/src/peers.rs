@@ -1,8 +1,9 @@
 //! Who is connected, by which paths, and what is being tried: the table that the driver writes and everybody reads.
 
-use std::{cell::Cell, collections::BTreeMap, rc::Rc, time::Duration};
+use std::{cell::Cell, rc::Rc, time::Duration};
 
 use libp2p::{Multiaddr, PeerId, core::ConnectedPoint, multiaddr::Protocol, swarm::ConnectionId};
+use litemap::LiteMap;
 use serde::Serialize;
 use shoal_protocol::pipe::Key;
 use web_time::Instant;
@@ -268,7 +269,7 @@ impl Peer {
 /// All peers.
 #[derive(Debug, Default)]
 pub struct Peers {
-    peers: BTreeMap<PeerId, Peer>,
+    peers: LiteMap<PeerId, Peer>,
     /// Fires on every change.
     pub changed: Notify,
 }

@@ -4,7 +4,7 @@
 //! strangers, who do not speak our sessions, see whether bytes go through. Only on direct connections, one at a time for each peer, and
 //! within bounds: a stranger must not burn a relay's traffic or ours.
 
-use std::{collections::BTreeSet, io, rc::Rc, time::Duration};
+use std::{io, rc::Rc, time::Duration};
 
 use futures::{
     AsyncReadExt, AsyncWriteExt, FutureExt,
@@ -26,21 +26,22 @@ const CHUNK: usize = 64 * 1024;
 
 /// Who is being answered now.
 #[derive(Debug, Clone, Default)]
-pub struct Perf(Rc<std::cell::RefCell<BTreeSet<PeerId>>>);
+pub struct Perf(Rc<std::cell::RefCell<Vec<PeerId>>>);
 
 impl Perf {
     /// Answers one stream in a task of its own; drops it where the peer already has one.
     pub fn answer(&self, peer: PeerId, mut stream: Stream) {
-        if !self.0.borrow_mut().insert(peer) {
+        if self.0.borrow().contains(&peer) {
             return;
         }
+        self.0.borrow_mut().push(peer);
         let running = self.0.clone();
         platform::spawn(async move {
             let work = answer(&mut stream).boxed_local();
             if let Either::Left((Err(error), _)) = select(work, platform::sleep(PATIENCE).boxed_local()).await {
                 tracing::debug!(%peer, %error, "measurement failed");
             }
-            running.borrow_mut().remove(&peer);
+            running.borrow_mut().retain(|other| *other != peer);
         });
     }
 }

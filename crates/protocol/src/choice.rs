@@ -5,14 +5,16 @@
 //! weighted by rate over requests under way: work spreads by capacity, and who is slow now is still asked now and then, so that it is
 //! noticed when that changes. Nobody is known to be slow before it was tried: an unknown candidate counts as the best known one.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
+
+use litemap::LiteMap;
 
 use crate::{limits, time::Time};
 
 /// What is known of each candidate.
 #[derive(Debug)]
 pub struct Choice<Peer> {
-    records: BTreeMap<Peer, Record>,
+    records: LiteMap<Peer, Record>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +58,7 @@ impl Record {
 
 impl<Peer: Copy + Ord> Default for Choice<Peer> {
     fn default() -> Self {
-        Self { records: BTreeMap::new() }
+        Self { records: LiteMap::new() }
     }
 }
 

@@ -11,7 +11,7 @@
 //! Each round starts from the store, so a break costs what was in flight and nothing else: what arrived is durable and is not asked for
 //! again. Blocks are verified before they are stored; a block that does not verify costs its sender the connection.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{
@@ -101,7 +101,7 @@ struct Kept {
 }
 
 struct Round {
-    tried: BTreeSet<PeerId>,
+    tried: Vec<PeerId>,
     throttle: Throttle,
     total: Option<u64>,
 }
@@ -112,7 +112,7 @@ impl Fetch {
     /// # Errors
     /// Where no peer is known at all, the store fails, or the DAG is malformed; absence of peers is waited out.
     pub async fn run(self) -> Result<(), Error> {
-        let mut round = Round { tried: BTreeSet::new(), throttle: Throttle::default(), total: None };
+        let mut round = Round { tried: Vec::new(), throttle: Throttle::default(), total: None };
         self.tell(&round, Phase::Local, 0, None);
         loop {
             let mut download = Download::new(self.root.clone(), self.scope);
@@ -130,11 +130,11 @@ impl Fetch {
                 Outcome::Done => {}
                 Outcome::Broken => platform::sleep(Duration::from_millis(50)).await,
                 Outcome::Missing => {
-                    round.tried.insert(peer);
+                    round.tried.push(peer);
                 }
                 Outcome::Busy => platform::sleep(RETRY).await,
                 Outcome::Violation(reason) => {
-                    round.tried.insert(peer);
+                    round.tried.push(peer);
                     self.shared.drop_peer(peer, &reason);
                 }
                 Outcome::Failed(error) => return Err(error),
@@ -196,13 +196,17 @@ impl Fetch {
     }
 
     /// Peers to be tried: those that were named, and whoever of ours is connected.
-    fn candidates(&self, round: &Round) -> BTreeSet<PeerId> {
+    fn candidates(&self, round: &Round) -> Vec<PeerId> {
         let peers = self.shared.peers.borrow();
         let connected = peers.iter().filter(|(_, peer)| peer.session().is_some()).map(|(id, _)| *id);
-        self.from.iter().copied().chain(connected).filter(|peer| *peer != self.shared.local && !round.tried.contains(peer)).collect()
+        let mut candidates: Vec<PeerId> =
+            self.from.iter().copied().chain(connected).filter(|peer| *peer != self.shared.local && !round.tried.contains(peer)).collect();
+        candidates.sort_unstable();
+        candidates.dedup();
+        candidates
     }
 
-    fn dials(&self, candidates: &BTreeSet<PeerId>) -> (bool, bool) {
+    fn dials(&self, candidates: &[PeerId]) -> (bool, bool) {
         let peers = self.shared.peers.borrow();
         let mut known = candidates.iter().filter_map(|peer| peers.peer(peer)).map(|peer| &peer.dial);
         (known.clone().any(|dial| *dial == Dial::Running), known.any(|dial| matches!(dial, Dial::Failed(_))))

@@ -21,13 +21,14 @@ pub use self::{
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     future::poll_fn,
     rc::Rc,
     task::{Poll, Waker},
 };
 
 use libp2p::swarm::ConnectionId;
+use litemap::LiteMap;
 use shoal_protocol::{
     pipe::{Counts, Greeting, Key, PathId, Pipe, Refused},
     session::{Event, Priority, Session, Side, StreamId},
@@ -49,8 +50,8 @@ pub struct PeerSession(Rc<RefCell<Inner>>);
 struct Inner {
     session: Session,
     pipe: Pipe,
-    paths: BTreeMap<PathId, Carrying>,
-    streams: BTreeMap<StreamId, Waiting>,
+    paths: LiteMap<PathId, Carrying>,
+    streams: LiteMap<StreamId, Waiting>,
     opened: VecDeque<StreamId>,
     acceptor: Option<Waker>,
     openable: Notify,
@@ -79,8 +80,8 @@ impl PeerSession {
         Self(Rc::new(RefCell::new(Inner {
             session: Session::new(side, Default::default()),
             pipe: Pipe::new(key),
-            paths: BTreeMap::new(),
-            streams: BTreeMap::new(),
+            paths: LiteMap::new(),
+            streams: LiteMap::new(),
             opened: VecDeque::new(),
             acceptor: None,
             openable: Notify::default(),
@@ -233,8 +234,8 @@ impl Inner {
         }
         self.closed = Some(reason.to_owned());
         self.pipe.end(NO_REASON);
-        let waiting = self.streams.values_mut().flat_map(|stream| [stream.reader.take(), stream.writer.take()]);
-        let pumps = self.paths.values_mut().map(|carrying| carrying.waker.take());
+        let waiting = self.streams.iter_mut().flat_map(|(_, stream)| [stream.reader.take(), stream.writer.take()]);
+        let pumps = self.paths.iter_mut().map(|(_, carrying)| carrying.waker.take());
         waiting.chain([self.acceptor.take()]).chain(pumps).flatten().for_each(Waker::wake);
         self.openable.notify();
     }

@@ -1,6 +1,6 @@
 //! Recently written and read blocks, bounded in bytes, least recently used out first.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
 
@@ -10,24 +10,24 @@ use super::Key;
 pub(super) struct Cache {
     capacity: usize,
     bytes: usize,
-    /// Counts uses; the smallest one in `order` is the block that nobody used for longest.
+    /// Counts uses.
     clock: u64,
+    /// Each block with its last use.
     blocks: HashMap<Key, (Bytes, u64)>,
-    order: BTreeMap<u64, Key>,
+    /// Uses, the oldest first. Those that were not a block's last stay until they come to the front, or are too many.
+    uses: VecDeque<(u64, Key)>,
 }
 
 impl Cache {
     pub(super) fn new(capacity: usize) -> Cache {
-        Cache { capacity, bytes: 0, clock: 0, blocks: HashMap::new(), order: BTreeMap::new() }
+        Cache { capacity, bytes: 0, clock: 0, blocks: HashMap::new(), uses: VecDeque::new() }
     }
 
     pub(super) fn get(&mut self, key: &Key) -> Option<Bytes> {
-        let (data, used) = self.blocks.get_mut(key)?;
-        self.order.remove(used);
-        self.clock += 1;
-        *used = self.clock;
-        self.order.insert(self.clock, *key);
-        Some(data.clone())
+        let (data, _) = self.blocks.get(key)?;
+        let data = data.clone();
+        self.hold(*key, data.clone());
+        Some(data)
     }
 
     pub(super) fn contains(&self, key: &Key) -> bool {
@@ -42,26 +42,37 @@ impl Cache {
         }
         self.remove(&key);
         while self.bytes + size > self.capacity {
-            let Some((_, oldest)) = self.order.pop_first() else { break };
-            if let Some((data, _)) = self.blocks.remove(&oldest) {
-                self.bytes -= cost(&data);
+            let Some((used, oldest)) = self.uses.pop_front() else { break };
+            if is_last_use(&self.blocks, used, &oldest) {
+                self.remove(&oldest);
             }
         }
         self.bytes += size;
-        self.clock += 1;
-        self.order.insert(self.clock, key);
-        self.blocks.insert(key, (data, self.clock));
+        self.hold(key, data);
     }
 
     pub(super) fn remove(&mut self, key: &Key) {
-        if let Some((data, used)) = self.blocks.remove(key) {
-            self.order.remove(&used);
+        if let Some((data, _)) = self.blocks.remove(key) {
             self.bytes -= cost(&data);
+        }
+    }
+
+    /// Puts a block into the table, as the one used last.
+    fn hold(&mut self, key: Key, data: Bytes) {
+        self.clock += 1;
+        self.blocks.insert(key, (data, self.clock));
+        self.uses.push_back((self.clock, key));
+        if self.uses.len() > 2 * self.blocks.len() {
+            self.uses.retain(|(used, key)| is_last_use(&self.blocks, *used, key));
         }
     }
 }
 
-/// Bytes that one block takes here: its own, and about what the two maps add.
+fn is_last_use(blocks: &HashMap<Key, (Bytes, u64)>, used: u64, key: &Key) -> bool {
+    blocks.get(key).is_some_and(|(_, last)| *last == used)
+}
+
+/// Bytes that one block takes here: its own, and about what the two tables add.
 fn cost(data: &Bytes) -> usize {
     const BOOKKEEPING: usize = 256;
     data.len() + BOOKKEEPING
@@ -97,7 +108,19 @@ mod tests {
         assert_eq!(cache.get(&key(1)), Some(Bytes::from(vec![1; 1000])));
         cache.remove(&key(1));
         cache.remove(&key(1));
-        assert_eq!((cache.bytes, cache.order.len(), cache.blocks.len()), (0, 0, 0));
+        assert_eq!((cache.bytes, cache.blocks.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_block_that_is_used_often_is_not_remembered_more_for_it() {
+        let mut cache = Cache::new(10_000);
+        cache.insert(key(1), Bytes::from(vec![0; 1000]));
+        cache.insert(key(2), Bytes::from(vec![0; 1000]));
+        for _ in 0..100 {
+            assert!(cache.get(&key(2)).is_some());
+            assert!(cache.get(&key(3)).is_none());
+        }
+        assert!(cache.uses.len() <= 4);
     }
 
     #[test]

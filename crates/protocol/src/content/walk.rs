@@ -34,6 +34,7 @@ use std::collections::BTreeMap;
 use std::vec;
 
 use bytes::Bytes;
+use litemap::LiteMap;
 
 use super::cid::{Cid, Codec};
 use super::shape::{Part, Shape, ShapeError};
@@ -67,7 +68,7 @@ pub struct Walk {
     seen: BTreeMap<Cid, Option<u64>>,
     /// Nodes that straddle the beginning of the range: parts of them were left out, and will be walked should the node
     /// come again further inside. They lie on one path from the root, so they are at most [`DAG_DEPTH`].
-    straddling: BTreeMap<Cid, (u64, Vec<Part>)>,
+    straddling: LiteMap<Cid, (u64, Vec<Part>)>,
     position: u64,
     bytes_passed: u64,
     file_size: Option<u64>,
@@ -110,7 +111,7 @@ impl Walk {
             current: None,
             stack: Vec::new(),
             seen: BTreeMap::from([(root.clone(), None)]),
-            straddling: BTreeMap::new(),
+            straddling: LiteMap::new(),
             position: 0,
             bytes_passed: 0,
             file_size: None,

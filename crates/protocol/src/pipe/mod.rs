@@ -34,7 +34,8 @@ pub use self::record::{Greeting, greeting};
 
 use self::{inbound::Inbound, outbound::Outbound, record::Decoder};
 use crate::limits;
-use std::{collections::BTreeMap, fmt};
+use litemap::LiteMap;
+use std::fmt;
 
 /// The secret by which the other side attaches further paths to a pipe: 16 random bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -95,7 +96,7 @@ pub enum Refused {
 pub struct Pipe {
     key: Key,
     peer_key: Option<Key>,
-    paths: BTreeMap<PathId, Path>,
+    paths: LiteMap<PathId, Path>,
     next_path: u64,
     outbound: Outbound,
     inbound: Inbound,
@@ -137,7 +138,7 @@ impl Pipe {
         Self {
             key,
             peer_key: None,
-            paths: BTreeMap::new(),
+            paths: LiteMap::new(),
             next_path: 0,
             outbound: Outbound::default(),
             inbound: Inbound::default(),
@@ -277,7 +278,7 @@ impl Pipe {
 
     /// Asks for an answer on every suspect path, which ends the suspicion.
     pub fn probe_suspects(&mut self) {
-        for path in self.paths.values_mut().filter(|path| path.suspect && path.greeted) {
+        for (_, path) in self.paths.iter_mut().filter(|(_, path)| path.suspect && path.greeted) {
             path.probe = true;
         }
     }

@@ -5,7 +5,8 @@ use super::{
     StreamId,
     stream::{self, Stream},
 };
-use std::collections::{BTreeMap, VecDeque};
+use litemap::LiteMap;
+use std::collections::VecDeque;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +63,7 @@ impl Events {
         std::mem::take(&mut self.openable).then_some(Event::Openable)
     }
 
-    pub(super) fn of_streams(&mut self, streams: &mut BTreeMap<StreamId, Stream>) -> Option<Event> {
+    pub(super) fn of_streams(&mut self, streams: &mut LiteMap<StreamId, Box<Stream>>) -> Option<Event> {
         while let Some(id) = self.line.front().copied() {
             if let Some(event) = streams.get_mut(&id).and_then(|entry| next_of(id, entry)) {
                 return Some(event);

@@ -44,10 +44,8 @@ use self::{
 };
 use crate::limits;
 use bytes::Bytes;
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    fmt,
-};
+use litemap::LiteMap;
+use std::{collections::VecDeque, fmt};
 
 /// Which end of the pipe a session stands on: it decides whose stream numbers are whose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,7 +168,8 @@ pub struct Session {
     violation: Option<Violation>,
     peer: Option<Hello>,
     hello_sent: bool,
-    streams: BTreeMap<StreamId, Stream>,
+    /// Boxed, so that a thousand of them move quickly when one closes.
+    streams: LiteMap<StreamId, Box<Stream>>,
     /// Streams of this side in `streams`.
     own_open: u64,
     own_streams: Allowed,
@@ -179,8 +178,6 @@ pub struct Session {
     inbound: Granted,
     /// Bytes in all send buffers.
     unsent: u64,
-    /// Streams whose caller waits for room.
-    waiting: BTreeSet<StreamId>,
     /// Streams that owe control frames.
     control: VecDeque<StreamId>,
     /// Streams with data, in turn.
@@ -209,14 +206,13 @@ impl Session {
             violation: None,
             peer: None,
             hello_sent: false,
-            streams: BTreeMap::new(),
+            streams: LiteMap::new(),
             own_open: 0,
             own_streams: Allowed::new(limits::SESSION_FIRST_STREAMS),
             peer_streams: Granted::new(config.streams),
             outbound: Allowed::new(limits::SESSION_FIRST_CONNECTION_WINDOW),
             inbound: Granted::new(config.connection_window),
             unsent: 0,
-            waiting: BTreeSet::new(),
             control: VecDeque::new(),
             urgent: VecDeque::new(),
             bulk: VecDeque::new(),
@@ -247,7 +243,7 @@ impl Session {
         let stream = StreamId::of(self.side, self.own_streams.sent());
         self.own_streams.send(1);
         self.own_open += 1;
-        self.streams.insert(stream, Stream::new(priority, self.peer_stream_window(), self.config.stream_window));
+        self.streams.insert(stream, Box::new(Stream::new(priority, self.peer_stream_window(), self.config.stream_window)));
         Ok(stream)
     }
 
@@ -263,7 +259,6 @@ impl Session {
         if bytes.len() > room {
             bytes.truncate(room);
             entry.send.waiting = true;
-            self.waiting.insert(stream);
         }
         let accepted = bytes.len();
         if accepted > 0 {
@@ -283,7 +278,6 @@ impl Session {
         entry.send.check_open()?;
         entry.send.state = Sending::Finishing;
         entry.send.waiting = false;
-        self.waiting.remove(&stream);
         self.queue_control(stream);
         Ok(())
     }
@@ -293,7 +287,6 @@ impl Session {
     pub fn reset(&mut self, stream: StreamId, code: u64) {
         let Some(entry) = self.streams.get_mut(&stream) else { return };
         let dropped = entry.send.reset(code);
-        self.waiting.remove(&stream);
         self.queue_control(stream);
         self.release(dropped);
     }
@@ -382,7 +375,8 @@ impl Session {
         let was_full = self.unsent > half;
         self.unsent -= bytes.min(self.unsent);
         if was_full && self.unsent <= half {
-            for stream in std::mem::take(&mut self.waiting) {
+            let waiting: Vec<StreamId> = self.streams.iter().filter(|(_, entry)| entry.send.waiting).map(|(stream, _)| *stream).collect();
+            for stream in waiting {
                 self.wake_writer(stream);
             }
         }
@@ -397,10 +391,7 @@ impl Session {
         let length = entry.send.buffer.len();
         if length == 0 || room(&self.config, self.unsent, length) >= self.config.stream_buffer / 2 {
             entry.send.waiting = false;
-            self.waiting.remove(&stream);
             self.events.push(stream, entry, stream::WRITABLE);
-        } else {
-            self.waiting.insert(stream);
         }
     }
 
@@ -416,7 +407,6 @@ impl Session {
         if self.streams.remove(&stream).is_none() {
             return;
         }
-        self.waiting.remove(&stream);
         if stream.opened_by() == self.side {
             self.own_open -= 1;
             self.note_openable();

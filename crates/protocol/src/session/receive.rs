@@ -128,7 +128,6 @@ impl Session {
         if let Some(entry) = self.streams.get_mut(&stream) {
             self.events.push(stream, entry, stream::STOPPED);
         }
-        self.waiting.remove(&stream);
         self.queue_control(stream);
         self.release(dropped);
         Ok(())
@@ -186,7 +185,7 @@ impl Session {
             if stream.index() >= self.own_streams.sent() {
                 return Err(Violation::NeverOpened);
             }
-            return Ok(self.streams.get_mut(&stream));
+            return Ok(self.streams.get_mut(&stream).map(Box::as_mut));
         }
         let opened = self.peer_streams.received();
         if stream.index() >= opened {
@@ -196,7 +195,7 @@ impl Session {
             let window = self.peer_stream_window();
             // Lower numbers may still come: frames of several streams can overtake each other at the sender.
             for index in opened..=stream.index() {
-                let mut entry = Stream::new(Priority::Bulk, window, self.config.stream_window);
+                let mut entry = Box::new(Stream::new(Priority::Bulk, window, self.config.stream_window));
                 entry.named = false;
                 self.streams.insert(StreamId::of(self.peer_side(), index), entry);
             }

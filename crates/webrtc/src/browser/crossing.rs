@@ -4,7 +4,7 @@
 //! one gives way: its dial waits for the prevailing connection, which it gets as an inbound one, and then ends as
 //! [`Error::Superseded`]. An offer that has not left yet gives way to any offer of the peer.
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
+use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use futures::{
     channel::oneshot,
@@ -12,6 +12,7 @@ use futures::{
 };
 use futures_timer::Delay;
 use libp2p_identity::PeerId;
+use litemap::LiteMap;
 
 use super::error::Error;
 use crate::negotiation::{NegotiationError, prevails};
@@ -29,9 +30,9 @@ pub(super) struct Crossings {
 #[derive(Default)]
 struct Attempts {
     next: u64,
-    outbound: BTreeMap<(PeerId, u64), Outbound>,
+    outbound: LiteMap<(PeerId, u64), Outbound>,
     /// Inbound attempts, each with those that wait for it.
-    inbound: BTreeMap<(PeerId, u64), Vec<oneshot::Sender<()>>>,
+    inbound: LiteMap<(PeerId, u64), Vec<oneshot::Sender<()>>>,
 }
 
 struct Outbound {
@@ -96,7 +97,7 @@ impl Crossings {
     /// Registers with an inbound attempt of `peer` that is under way.
     fn join(&self, peer: PeerId) -> Option<Outcome> {
         let mut attempts = self.attempts.borrow_mut();
-        let (_, waiting) = attempts.inbound.range_mut(all(peer)).next()?;
+        let (_, waiting) = attempts.inbound.iter_mut().find(|((of, _), _)| *of == peer)?;
         let (sender, outcome) = oneshot::channel();
         waiting.push(sender);
         Some(outcome)
@@ -104,11 +105,11 @@ impl Crossings {
 
     fn begin_inbound(&self, peer: PeerId) -> Result<(PeerId, u64), Error> {
         let mut attempts = self.attempts.borrow_mut();
-        let offered = attempts.outbound.range(all(peer)).any(|(_, outbound)| outbound.offered);
+        let offered = attempts.outbound.iter().any(|((of, _), outbound)| *of == peer && outbound.offered);
         if offered && prevails(&self.local.to_bytes(), &peer.to_bytes()) {
             return Err(Error::Superseded);
         }
-        let crossed: Vec<_> = attempts.outbound.range(all(peer)).map(|(key, _)| *key).collect();
+        let crossed: Vec<_> = attempts.outbound.keys().filter(|(of, _)| *of == peer).copied().collect();
         let mut waiting = Vec::new();
         for key in crossed {
             if let Some(outbound) = attempts.outbound.remove(&key) {
@@ -165,10 +166,6 @@ async fn superseded<T>(outcome: Outcome) -> Result<T, Error> {
         Ok(()) => Err(Error::Superseded),
         Err(oneshot::Canceled) => Err(Error::SupersederFailed),
     }
-}
-
-fn all(peer: PeerId) -> std::ops::RangeInclusive<(PeerId, u64)> {
-    (peer, 0)..=(peer, u64::MAX)
 }
 
 /// How long an offer may take that left the peer before its refusal of ours, on another stream, did.

@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     rc::{Rc, Weak},
     task::{Context, Poll, Waker},
     time::Duration,
@@ -11,6 +11,7 @@ use std::{
 use futures::channel::oneshot;
 use js_sys::{Array, Function, Object};
 use libp2p_identity::PeerId;
+use litemap::LiteMap;
 use wasm_bindgen::prelude::*;
 use web_sys::{MessagePort, RtcDataChannel};
 
@@ -117,9 +118,9 @@ struct Inner {
     configuration: Object,
     config: Config,
     next_id: Cell<u32>,
-    peers: RefCell<BTreeMap<u32, Weak<PeerState>>>,
-    statistics: RefCell<BTreeMap<u32, oneshot::Sender<Statistics>>>,
-    traces: RefCell<BTreeMap<u32, oneshot::Sender<JsValue>>>,
+    peers: RefCell<LiteMap<u32, Weak<PeerState>>>,
+    statistics: RefCell<LiteMap<u32, oneshot::Sender<Statistics>>>,
+    traces: RefCell<LiteMap<u32, oneshot::Sender<JsValue>>>,
     path_changes: RefCell<(VecDeque<PathChange>, Option<Waker>)>,
     _on_message: Closure<dyn Fn(Delivery)>,
 }

@@ -3,9 +3,8 @@
 //! The exception is a full disk, where nothing may be written, not even this row: blocks are then deleted together with it (see `delete`). Until
 //! it is written again the connection remembers what it would say; if the tab ends before, opening counts anew.
 
-use std::collections::BTreeMap;
-
 use js_sys::{Array, Object, Reflect};
+use litemap::LiteMap;
 use rexie::KeyRange;
 use wasm_bindgen::{JsCast as _, JsValue};
 
@@ -26,7 +25,7 @@ pub(super) struct Ledger {
     /// All blocks, wherever their bytes are.
     pub(super) usage: Usage,
     /// The segments by number.
-    pub(super) segments: BTreeMap<u32, Extent>,
+    pub(super) segments: LiteMap<u32, Extent>,
 }
 
 /// How far a segment is filled, in bytes of the file.
@@ -44,7 +43,7 @@ impl Ledger {
         if !row.is_object() {
             return connection.ledger_without_row.borrow().clone();
         }
-        let mut segments = BTreeMap::new();
+        let mut segments = LiteMap::new();
         for entry in Reflect::get(row, &"segments".into()).ok().and_then(|list| list.dyn_into::<Array>().ok()).into_iter().flatten() {
             let entry: Array = entry.unchecked_into();
             let number = |index: u32| entry.get(index).as_f64().unwrap_or(0.0);
@@ -76,7 +75,9 @@ impl Ledger {
 
     /// Strikes out the segments in which nothing lives any more, and names them.
     pub(super) fn bury(&mut self) -> Vec<u32> {
-        self.segments.extract_if(.., |_, extent| extent.live == 0).map(|(number, _)| number).collect()
+        let dead = self.segments.iter().filter(|(_, extent)| extent.live == 0).map(|(number, _)| *number).collect();
+        self.segments.retain(|_, extent| extent.live > 0);
+        dead
     }
 
     /// The segment of which most is dead, if that is more than half of it.

@@ -20,11 +20,12 @@
 mod directory;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use bytes::Bytes;
 use futures::lock::Mutex;
+use litemap::LiteMap;
 use wasm_bindgen::JsValue;
 use web_sys::{FileSystemReadWriteOptions, FileSystemSyncAccessHandle};
 
@@ -43,7 +44,7 @@ pub(super) const HEAD_BYTES: u64 = 36;
 pub(super) struct Segments {
     connection: Rc<Connection>,
     directory: Option<Directory>,
-    open: RefCell<BTreeMap<u32, FileSystemSyncAccessHandle>>,
+    open: RefCell<LiteMap<u32, FileSystemSyncAccessHandle>>,
     /// Held while a file is opened or removed, so that no two ask for it at once.
     opening: Mutex<()>,
     /// Held by whoever appends, until the index has what was appended, and by whoever removes what died.
