@@ -8,10 +8,7 @@ use libp2p::{
     Multiaddr, PeerId, Swarm, identify,
     multiaddr::Protocol,
     ping, relay,
-    swarm::{
-        ConnectionId, SwarmEvent,
-        dial_opts::{DialOpts, PeerCondition},
-    },
+    swarm::{ConnectionId, SwarmEvent},
 };
 use web_time::Instant;
 
@@ -25,10 +22,12 @@ use crate::{
     relays::Relays,
     session::carry,
     shared::{Command, Shared},
-    transport::address::peer_of,
 };
 
+mod dialling;
 mod sessions;
+
+use dialling::Dialling;
 
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -52,6 +51,7 @@ pub struct Driver {
     relays: Relays,
     nearby: Nearby,
     perf: Perf,
+    dialling: Dialling,
     /// Dials that wait for a relay, until a time.
     unsent: Vec<(Instant, PeerId, Vec<Multiaddr>)>,
     /// Relayed connections to be closed at a time, because a direct one stands.
@@ -67,7 +67,8 @@ impl Driver {
         if let Err(error) = swarm.listen_on(webrtc) {
             tracing::error!(%error, "cannot accept direct connections");
         }
-        Self { swarm, shared, relays, nearby, perf: Perf::default(), unsent: Vec::new(), leaving: Vec::new(), needed: None }
+        let dialling = Dialling::new();
+        Self { swarm, shared, relays, nearby, perf: Perf::default(), dialling, unsent: Vec::new(), leaving: Vec::new(), needed: None }
     }
 
     /// Runs until told to stop.
@@ -115,6 +116,7 @@ impl Driver {
         for (_, peer, connection) in due {
             self.leave(peer, connection);
         }
+        self.hasten();
         self.tend_sessions(now);
         self.tend_nearby(now);
     }
@@ -188,33 +190,13 @@ impl Driver {
         }
     }
 
-    /// Dials `/webrtc` through every relay we know; the transport makes the relayed connection on its way.
-    fn dial(&mut self, peer: PeerId, via: Vec<Multiaddr>) {
-        let addresses: Vec<Multiaddr> =
-            self.circuits(peer, &via).map(|circuit| circuit.with(Protocol::WebRTC).with(Protocol::P2p(peer))).collect();
-        self.note_dial(peer, if addresses.is_empty() { "waiting" } else { "dialling" }, &addresses);
-        if addresses.is_empty() && self.unsent.len() < MAX_UNSENT {
-            return self.unsent.push((Instant::now() + RELAY_PATIENCE, peer, via));
-        }
-        let options = DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::Always).build();
-        let result = self.swarm.dial(options).map_err(|error| error.to_string());
-        self.shared.peers.borrow_mut().change(peer).dial = result.map_or_else(Dial::Failed, |()| Dial::Running);
-    }
-
-    /// The ways to a peer: through every relay that is connected, and through these.
-    fn circuits(&self, peer: PeerId, via: &[Multiaddr]) -> impl Iterator<Item = Multiaddr> + use<> {
-        let mut relays: Vec<Multiaddr> = self.relays.connected_addresses().chain(via).cloned().collect();
-        relays.sort_unstable();
-        relays.dedup();
-        relays.into_iter().filter(move |relay| peer_of(relay) != Some(peer)).map(|relay| relay.with(Protocol::P2pCircuit))
-    }
-
     fn on_swarm(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
             SwarmEvent::Behaviour(event) => self.on_behaviour(event),
             SwarmEvent::ConnectionEstablished { peer_id: peer, connection_id, endpoint, .. } => {
                 let connection = Connection::new(connection_id, &endpoint, platform::unix_milliseconds());
                 self.opened(peer, connection);
+                self.dial_succeeded(peer, connection_id);
             }
             SwarmEvent::ConnectionClosed { peer_id: peer, connection_id, cause, .. } => {
                 let reason = cause.map_or_else(|| "closed".to_owned(), |cause| cause.to_string());
@@ -222,17 +204,13 @@ impl Driver {
                 self.relays.closed(peer, connection_id);
                 self.keep_relays();
             }
-            SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
+            SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, connection_id, .. } => {
                 let reason = error.to_string();
                 tracing::debug!(%peer, reason, "dial failed");
                 self.shared.note(peer, "failed", None, &reason);
                 self.relays.unreachable(peer);
                 self.keep_relays();
-                let mut peers = self.shared.peers.borrow_mut();
-                if peers.peer(&peer).is_some_and(|known| known.dial == Dial::Running) {
-                    let direct = peers.peer(&peer).is_some_and(|known| known.direct());
-                    peers.change(peer).dial = if direct { Dial::Idle } else { Dial::Failed(reason) };
-                }
+                self.dial_ended(peer, connection_id, reason);
             }
             SwarmEvent::ListenerClosed { listener_id, reason, .. } => {
                 self.relays.listener_closed(listener_id, &reason);

@@ -282,6 +282,11 @@ impl Relays {
         self.connections.iter().filter(|link| self.manager.contains(&link.peer)).map(|link| &link.address)
     }
 
+    /// Whether a connection to this relay stands.
+    pub fn is_connected(&self, relay: &PeerId) -> bool {
+        self.link(relay).is_some()
+    }
+
     /// Every relay in use, and what is wrong with the others and with the sources.
     pub fn status(&self) -> Vec<RelayStatus> {
         let relays = self.manager.rows().map(|row| {

@@ -35,7 +35,7 @@ fn shares(seed: u64, seconds: u64, requests: usize, speed: impl Fn(usize, u64) -
             let milliseconds = second * 1000 + step * 10;
             let now = at(milliseconds);
             while under_way.len() < requests {
-                let peer = choice.pick([0, 1], now, random.fraction()).unwrap();
+                let peer = choice.pick(&[0, 1], now, random.fraction()).unwrap();
                 choice.asked(peer, now);
                 under_way.push((peer, 100.0));
             }
@@ -83,25 +83,25 @@ fn a_candidate_that_fails_rests_then_is_tried_once() {
     let now = at(0);
     choice.asked('a', now);
     choice.failed('a', now);
-    assert_eq!(choice.pick(['a'], now, 0.5), None);
-    assert_eq!(choice.pick(['a', 'b'], now, 0.0), Some('b'));
-    assert_eq!(choice.ranked(['a', 'b'], now), ['b', 'a'], "who rests comes last, but comes");
-    assert_eq!(choice.rest(['a'], now), limits::CHOICE_FIRST_REST);
+    assert_eq!(choice.pick(&['a'], now, 0.5), None);
+    assert_eq!(choice.pick(&['a', 'b'], now, 0.0), Some('b'));
+    assert_eq!(choice.ranked(&['a', 'b'], now), ['b', 'a'], "who rests comes last, but comes");
+    assert_eq!(choice.rest(&['a'], now), limits::CHOICE_FIRST_REST);
     let later = now + limits::CHOICE_FIRST_REST;
-    assert_eq!(choice.pick(['a'], later, 0.5), Some('a'));
+    assert_eq!(choice.pick(&['a'], later, 0.5), Some('a'));
     choice.asked('a', later);
-    assert_eq!(choice.pick(['a'], later, 0.5), None, "one request tries whether it is back");
+    assert_eq!(choice.pick(&['a'], later, 0.5), None, "one request tries whether it is back");
     choice.failed('a', later);
-    assert_eq!(choice.rest(['a'], later), limits::CHOICE_FIRST_REST * 2, "each failure doubles the rest");
+    assert_eq!(choice.rest(&['a'], later), limits::CHOICE_FIRST_REST * 2, "each failure doubles the rest");
     let back = later + limits::CHOICE_FIRST_REST * 2;
     choice.asked('a', back);
     choice.delivered('a', 1, back);
-    assert_eq!(choice.pick(['a'], back, 0.5), Some('a'), "it delivered: all is forgiven");
+    assert_eq!(choice.pick(&['a'], back, 0.5), Some('a'), "it delivered: all is forgiven");
     for _ in 0..100 {
         choice.asked('a', back);
         choice.failed('a', back);
     }
-    assert_eq!(choice.rest(['a'], back), limits::CHOICE_LONGEST_REST);
+    assert_eq!(choice.rest(&['a'], back), limits::CHOICE_LONGEST_REST);
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn time_in_which_nothing_was_asked_tells_nothing() {
         choice.delivered(peer, units, at(1_000));
         choice.done(peer, at(1_000));
     }
-    assert_eq!(choice.ranked(['b', 'a'], at(3_600_000)), ['a', 'b']);
+    assert_eq!(choice.ranked(&['b', 'a'], at(3_600_000)), ['a', 'b']);
 }
 
 #[test]
@@ -125,6 +125,6 @@ fn memory_is_bounded_and_keeps_who_is_being_asked() {
         choice.done(peer, at(peer + 1));
     }
     // Still known to deliver nothing: behind one that does.
-    assert_eq!(choice.ranked([0, 9_999], at(10_100)), [9_999, 0]);
+    assert_eq!(choice.ranked(&[0, 9_999], at(10_100)), [9_999, 0]);
     assert!(format!("{choice:?}").matches("Record {").count() <= limits::CHOICE_PEERS);
 }

@@ -9,11 +9,7 @@
 
 use std::time::Duration;
 
-use libp2p::{
-    Multiaddr, PeerId,
-    multiaddr::Protocol,
-    swarm::dial_opts::{DialOpts, PeerCondition},
-};
+use libp2p::PeerId;
 use web_time::Instant;
 
 use super::Driver;
@@ -153,16 +149,6 @@ impl Driver {
         match need {
             Need::Direct => self.dial(peer, via),
             Need::Relayed => self.dial_relayed(peer, &via),
-        }
-    }
-
-    /// Dials through every relay we know, to stay with the relayed connection.
-    fn dial_relayed(&mut self, peer: PeerId, via: &[Multiaddr]) {
-        let addresses: Vec<Multiaddr> = self.circuits(peer, via).map(|circuit| circuit.with(Protocol::P2p(peer))).collect();
-        self.note_dial(peer, "dialling", &addresses);
-        let options = DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::Always).build();
-        if let Err(error) = self.swarm.dial(options) {
-            tracing::debug!(%peer, %error, "no relayed connection");
         }
     }
 }

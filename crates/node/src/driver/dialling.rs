@@ -1,0 +1,241 @@
+//! Reaches peers through relays: first through one that did well lately, through the next one when that fails or takes its time.
+//!
+//! ```text
+//!   dial ─► one relay, by weight ──► connected: it did well
+//!                │ failed, or 1.5 s
+//!                ▼
+//!             another one ──► …
+//! ```
+//!
+//! Dialling through all of them at once would cost every relay a circuit for each connection. Relays that a link names come first: they
+//! know the peer.
+
+use std::time::Duration;
+
+use libp2p::{
+    Multiaddr, PeerId,
+    multiaddr::Protocol,
+    swarm::{
+        ConnectionId,
+        dial_opts::{DialOpts, PeerCondition},
+    },
+};
+use shoal_protocol::{choice::Choice, limits::ADDRESSES_PER_PEER, time::Time};
+use web_time::Instant;
+
+use super::{Driver, MAX_UNSENT, RELAY_PATIENCE};
+use crate::{
+    peers::{Dial, Path},
+    platform,
+    transport::address::peer_of,
+};
+
+/// How long one relay is waited for before the next one is tried beside it: several times what a direct connection takes.
+const HASTE: Duration = Duration::from_millis(1_500);
+/// Relays through which a relayed connection is dialled at once, when a path broke and time counts.
+const AT_ONCE: usize = 2;
+
+/// The dials under way, and what is known of the relays from earlier ones.
+#[derive(Debug)]
+pub(super) struct Dialling {
+    /// Relays, measured in connections made.
+    choice: Choice<PeerId>,
+    /// Those with a dial under way: as few as the swarm has of these.
+    attempts: Vec<Attempt>,
+    started: Instant,
+}
+
+/// What is done to reach one peer.
+#[derive(Debug)]
+struct Attempt {
+    peer: PeerId,
+    /// Under way: the dial, through which relay, since when.
+    running: Vec<(ConnectionId, PeerId, Instant)>,
+    /// Not tried yet.
+    left: Vec<Way>,
+    connected: bool,
+}
+
+/// A relay.
+#[derive(Debug)]
+struct Way {
+    relay: PeerId,
+    addresses: Vec<Multiaddr>,
+    /// Whether somebody said that the peer is there.
+    named: bool,
+}
+
+impl Way {
+    /// The addresses of `peer` by this way: of a connection through the relay, or of a direct one.
+    fn to(self, peer: PeerId, direct: bool) -> impl Iterator<Item = Multiaddr> {
+        self.addresses.into_iter().map(move |relay| {
+            let circuit = relay.with(Protocol::P2pCircuit);
+            let circuit = if direct { circuit.with(Protocol::WebRTC) } else { circuit };
+            circuit.with(Protocol::P2p(peer))
+        })
+    }
+}
+
+impl Dialling {
+    pub(super) fn new() -> Self {
+        Self { choice: Choice::default(), attempts: Vec::new(), started: Instant::now() }
+    }
+
+    fn now(&self) -> Time {
+        Time::from_origin(self.started.elapsed())
+    }
+
+    /// Takes the way that is to be tried next.
+    fn take(&self, ways: &mut Vec<Way>) -> Option<Way> {
+        let named = ways.iter().any(|way| way.named);
+        let candidates: Vec<PeerId> = ways.iter().filter(|way| way.named == named).map(|way| way.relay).collect();
+        // Where all rest after a failure, the first is tried all the same: nothing else can be done.
+        let picked = self.choice.pick(&candidates, self.now(), platform::random_fraction()).or(candidates.first().copied())?;
+        let place = ways.iter().position(|way| way.relay == picked)?;
+        Some(ways.swap_remove(place))
+    }
+
+    fn attempt(&mut self, peer: PeerId) -> Option<&mut Attempt> {
+        self.attempts.iter_mut().find(|attempt| attempt.peer == peer)
+    }
+
+    /// The next way to a peer.
+    fn next(&mut self, peer: PeerId) -> Option<Way> {
+        let mut left = std::mem::take(&mut self.attempt(peer)?.left);
+        let way = self.take(&mut left);
+        self.attempt(peer)?.left = left;
+        way
+    }
+
+    /// A dial ended. Nothing where it was none through a relay, made here; else whether it made a second connection beside that of another relay.
+    fn ended(&mut self, peer: PeerId, dial: ConnectionId, connected: bool, relay_stands: impl Fn(&PeerId) -> bool) -> Option<bool> {
+        let now = self.now();
+        let attempt = self.attempt(peer)?;
+        let index = attempt.running.iter().position(|(id, ..)| *id == dial)?;
+        let (_, relay, begun) = attempt.running.swap_remove(index);
+        let second = connected && std::mem::replace(&mut attempt.connected, true);
+        if connected {
+            attempt.left.clear();
+            self.choice.delivered(relay, 1, now);
+            self.choice.done(relay, now);
+        } else if begun.elapsed() >= HASTE || !relay_stands(&relay) {
+            self.choice.failed(relay, now);
+        } else {
+            // It answered at once that it does not know the peer: no fault of its own.
+            self.choice.done(relay, now);
+        }
+        Some(second)
+    }
+}
+
+impl Driver {
+    /// Dials `/webrtc` through the relays that we know; the transport makes the relayed connection on its way.
+    pub(super) fn dial(&mut self, peer: PeerId, via: Vec<Multiaddr>) {
+        let left = self.ways_to(peer, &via);
+        if left.is_empty() && self.unsent.len() < MAX_UNSENT {
+            self.note_dial(peer, "waiting", &[]);
+            return self.unsent.push((Instant::now() + RELAY_PATIENCE, peer, via));
+        }
+        if let Some(attempt) = self.dialling.attempt(peer) {
+            (attempt.left, attempt.connected) = (left, false);
+        } else {
+            self.dialling.attempts.push(Attempt { peer, running: Vec::new(), left, connected: false });
+        }
+        self.dial_next(peer, "no relay is known".to_owned());
+    }
+
+    /// Dials through some relays that did well, to stay with the relayed connection.
+    pub(super) fn dial_relayed(&mut self, peer: PeerId, via: &[Multiaddr]) {
+        let mut ways = self.ways_to(peer, via);
+        let taken = std::iter::from_fn(|| self.dialling.take(&mut ways)).take(AT_ONCE);
+        let addresses: Vec<Multiaddr> = taken.flat_map(|way| way.to(peer, false)).collect();
+        self.note_dial(peer, "dialling", &addresses);
+        let options = DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::Always).build();
+        if let Err(error) = self.swarm.dial(options) {
+            tracing::debug!(%peer, %error, "no relayed connection");
+        }
+    }
+
+    /// The relays that are connected, and those that somebody named, as in a link: these may be many.
+    fn ways_to(&self, peer: PeerId, via: &[Multiaddr]) -> Vec<Way> {
+        let mut ways: Vec<Way> = Vec::new();
+        let connected = self.relays.connected_addresses().map(|address| (address, false));
+        for (address, named) in connected.chain(via.iter().take(ADDRESSES_PER_PEER).map(|address| (address, true))) {
+            let Some(relay) = peer_of(address).filter(|relay| *relay != peer) else { continue };
+            match ways.iter_mut().find(|way| way.relay == relay) {
+                Some(way) => {
+                    way.named |= named;
+                    if !self.relays.is_connected(&relay) {
+                        way.addresses.push(address.clone());
+                    }
+                }
+                None => ways.push(Way { relay, addresses: vec![address.clone()], named }),
+            }
+        }
+        ways
+    }
+
+    /// Tries the next relay. If there is none, and nothing is under way, the attempt has failed, for this reason.
+    fn dial_next(&mut self, peer: PeerId, mut reason: String) {
+        while let Some(way) = self.dialling.next(peer) {
+            let relay = way.relay;
+            let addresses: Vec<Multiaddr> = way.to(peer, true).collect();
+            self.note_dial(peer, "dialling", &addresses);
+            let options = DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::Always).build();
+            let dial = options.connection_id();
+            match self.swarm.dial(options) {
+                Ok(()) => {
+                    let now = self.dialling.now();
+                    self.dialling.choice.asked(relay, now);
+                    if let Some(attempt) = self.dialling.attempt(peer) {
+                        attempt.running.push((dial, relay, Instant::now()));
+                    }
+                    self.shared.peers.borrow_mut().change(peer).dial = Dial::Running;
+                    return;
+                }
+                Err(error) => reason = error.to_string(),
+            }
+        }
+        if self.dialling.attempt(peer).is_some_and(|attempt| attempt.running.is_empty()) {
+            self.dialling.attempts.retain(|attempt| attempt.peer != peer);
+            self.dial_failed(peer, reason);
+        }
+    }
+
+    /// A dial to a peer ended with a connection.
+    pub(super) fn dial_succeeded(&mut self, peer: PeerId, dial: ConnectionId) {
+        let Some(second) = self.dialling.ended(peer, dial, true, |_| true) else { return };
+        let direct = |known: &crate::peers::Peer| known.connections.iter().filter(|connection| connection.path == Path::Direct).count();
+        if second && self.shared.peers.borrow().peer(&peer).is_some_and(|known| direct(known) > 1) {
+            self.swarm.close_connection(dial);
+        }
+        self.dial_next(peer, String::new());
+    }
+
+    /// A dial to a peer failed: the next relay is tried, or this was it.
+    pub(super) fn dial_ended(&mut self, peer: PeerId, dial: ConnectionId, reason: String) {
+        let relays = &self.relays;
+        if self.dialling.ended(peer, dial, false, |relay| relays.is_connected(relay)).is_some() {
+            self.dial_next(peer, reason);
+        } else if self.dialling.attempt(peer).is_none() {
+            self.dial_failed(peer, reason);
+        }
+    }
+
+    fn dial_failed(&self, peer: PeerId, reason: String) {
+        let mut peers = self.shared.peers.borrow_mut();
+        if peers.peer(&peer).is_some_and(|known| known.dial == Dial::Running) {
+            let direct = peers.peer(&peer).is_some_and(|known| known.direct());
+            peers.change(peer).dial = if direct { Dial::Idle } else { Dial::Failed(reason) };
+        }
+    }
+
+    /// Tries the next relay where one takes long. To be called a few times a second.
+    pub(super) fn hasten(&mut self) {
+        let slow = |attempt: &&Attempt| !attempt.left.is_empty() && attempt.running.iter().all(|(.., begun)| begun.elapsed() >= HASTE);
+        let slow: Vec<PeerId> = self.dialling.attempts.iter().filter(slow).map(|attempt| attempt.peer).collect();
+        for peer in slow {
+            self.dial_next(peer, String::new());
+        }
+    }
+}
