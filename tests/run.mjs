@@ -167,10 +167,10 @@ async function nativeTests() {
   return counts
 }
 
-/** The package's TypeScript: its types hold. And the tests of package and web app that need no browser. */
+/** The package's TypeScript: its types hold. And the tests of package, its build and web app that need no browser. */
 async function typescript() {
   await run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', join(root, 'crates', 'web')])
-  const files = ['crates/web/ts/test', 'www/test'].map((directory) => join(root, directory, '*.test.mjs'))
+  const files = ['crates/web/build/test', 'crates/web/ts/test', 'www/test'].map((directory) => join(root, directory, '*.test.mjs'))
   const counts = await counted(process.execPath, ['--test', '--test-reporter=spec', ...files], nodeCounts)
   return { ...counts, passed: counts.passed + 1 }
 }

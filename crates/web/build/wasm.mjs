@@ -1,7 +1,9 @@
 // From Rust to the wasm module and its generated JavaScript in crates/web/pkg, as wasm-pack.toml says.
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { cargo } from './cargo.mjs'
 import { unlessFresh } from './fresh.mjs'
+import { orderFunctions } from './order.mjs'
 import { root, target, wasmPackage } from './paths.mjs'
 import { run } from './process.mjs'
 import { recipe } from './recipe.mjs'
@@ -10,7 +12,7 @@ import { ensureRust, ensureWasmBindgen, wasmBindgen } from './toolchain.mjs'
 
 /** The crates that end up in the module. */
 const CRATES = ['protocol', 'webrtc', 'node', 'web'].flatMap((crate) => [join(root, 'crates', crate, 'src'), join(root, 'crates', crate, 'Cargo.toml')])
-const INPUTS = [...CRATES, join(root, 'Cargo.toml'), join(root, 'Cargo.lock'), join(root, 'wasm-pack.toml')]
+const INPUTS = [...CRATES, join(root, 'Cargo.toml'), join(root, 'Cargo.lock'), join(root, 'wasm-pack.toml'), join(root, 'crates', 'web', 'build', 'order.mjs')]
 
 /**
  * Builds the wasm module, if something that it is made from changed.
@@ -32,4 +34,8 @@ async function compile(name, profile, flags, tools) {
   await step('binding the wasm to JavaScript', () =>
     run(wasmBindgen, [...flags, '--out-dir', wasmPackage, join(target, triple, profile, `${name.replaceAll('-', '_')}.wasm`)]),
   )
+  await step('ordering the wasm for its compression', async () => {
+    const module = join(wasmPackage, 'shoal_web_bg.wasm')
+    await writeFile(module, orderFunctions(await readFile(module)))
+  })
 }
