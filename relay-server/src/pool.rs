@@ -19,7 +19,7 @@ use libp2p::{
     },
 };
 use shoal_protocol::{
-    connections::{Connections, HandshakeLimits, Limits, Opened, Order, Path},
+    connections::{Connections, Limits, Opened, Order, Path},
     time::Time,
 };
 
@@ -44,9 +44,6 @@ impl Pool {
             per_peer: config.max_connections_per_peer as usize,
             // All connections of a proxy may come from one address: bounding its clients is the proxy's task.
             per_network: if config.trust_proxy { config.max_connections } else { config.max_connections_per_network },
-            dials: 0,
-            // Unauthenticated sockets stand in a door of their own, where they can be aborted, before they come here.
-            handshakes: HandshakeLimits { total: usize::MAX, per_network: usize::MAX, abortable: None },
             // The swarm closes idle connections, since it knows of their streams.
             idle: Duration::MAX,
         };

@@ -41,7 +41,10 @@ pub struct Config {
     /// Milliseconds before an attempt to reach a peer counts as failed.
     #[serde(default = "default_connection_timeout")]
     pub connection_timeout: u32,
-    /// Most peers at once.
+    /// Milliseconds after which a connection that nothing used is closed.
+    #[serde(default = "default_idle_timeout")]
+    pub idle_timeout: u32,
+    /// Most connections at once.
     #[serde(default = "default_max_connections")]
     pub max_connections: usize,
     /// Whether pages of the same network may find this one.
@@ -162,8 +165,12 @@ fn default_dns_resolver() -> String {
 fn default_connection_timeout() -> u32 {
     20_000
 }
+/// Long enough that a person who reads what was found still has the connection to what comes next.
+fn default_idle_timeout() -> u32 {
+    120_000
+}
 fn default_max_connections() -> usize {
-    64
+    128
 }
 fn default_store_name() -> String {
     "shoal".to_owned()
@@ -210,8 +217,14 @@ impl Config {
         if !(1_000..=120_000).contains(&self.connection_timeout) {
             return Err(Error::config("connectionTimeout", "give milliseconds between 1,000 and 120,000"));
         }
-        if !(2..=400).contains(&self.max_connections) {
-            return Err(Error::config("maxConnections", "give a number between 2 and 400"));
+        if !(1_000..=86_400_000).contains(&self.idle_timeout) {
+            return Err(Error::config("idleTimeout", "give milliseconds between 1,000 and 86,400,000"));
+        }
+        if !(4..=400).contains(&self.max_connections) {
+            return Err(Error::config("maxConnections", "give a number between 4 and 400"));
+        }
+        if self.max_connections < self.reservations + 2 {
+            return Err(Error::config("maxConnections", "leave room for two more than there are reservations"));
         }
         if !(1..=8).contains(&self.reservations) {
             return Err(Error::config("reservations", "give a number between 1 and 8"));
@@ -220,6 +233,11 @@ impl Config {
             return Err(Error::config("bootstrap", "give at most 16 entries"));
         }
         self.bootstrap.iter().enumerate().map(|(index, text)| bootstrap(index, text)).collect()
+    }
+
+    /// How long a connection may be of no use.
+    pub fn idle_timeout(&self) -> Duration {
+        Duration::from_millis(self.idle_timeout.into())
     }
 
     /// How long an attempt to reach a peer may take.

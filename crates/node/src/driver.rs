@@ -10,10 +10,11 @@ use libp2p::{
     ping, relay,
     swarm::{ConnectionId, SwarmEvent},
 };
+use shoal_protocol::connections::Reason;
 use web_time::Instant;
 
 use crate::{
-    behaviour::{Behaviour, BehaviourEvent, PING, SESSION, streams},
+    behaviour::{Behaviour, BehaviourEvent, PING, PING_TIMEOUT, SESSION, streams},
     event::{ConnectionInfo, Event},
     nearby::{NEARBY, Nearby},
     peers::{Carrying, Connection, Dial, Path, Transport},
@@ -25,6 +26,7 @@ use crate::{
 };
 
 mod dialling;
+mod pool;
 mod sessions;
 
 use dialling::Dialling;
@@ -52,6 +54,8 @@ pub struct Driver {
     nearby: Nearby,
     perf: Perf,
     dialling: Dialling,
+    /// Connections that the pool ordered to be closed, and why.
+    closing: Vec<(ConnectionId, Reason)>,
     /// Dials that wait for a relay, until a time.
     unsent: Vec<(Instant, PeerId, Vec<Multiaddr>)>,
     /// Relayed connections to be closed at a time, because a direct one stands.
@@ -68,7 +72,18 @@ impl Driver {
             tracing::error!(%error, "cannot accept direct connections");
         }
         let dialling = Dialling::new();
-        Self { swarm, shared, relays, nearby, perf: Perf::default(), dialling, unsent: Vec::new(), leaving: Vec::new(), needed: None }
+        Self {
+            swarm,
+            shared,
+            relays,
+            nearby,
+            perf: Perf::default(),
+            dialling,
+            closing: Vec::new(),
+            unsent: Vec::new(),
+            leaving: Vec::new(),
+            needed: None,
+        }
     }
 
     /// Runs until told to stop.
@@ -119,6 +134,7 @@ impl Driver {
         self.hasten();
         self.tend_sessions(now);
         self.tend_nearby(now);
+        self.tend_pool();
     }
 
     /// Announces this node where it is not announced yet, and tells the page who came and went: here, so that a relay that talks
@@ -197,9 +213,12 @@ impl Driver {
                 let connection = Connection::new(connection_id, &endpoint, platform::unix_milliseconds());
                 self.opened(peer, connection);
                 self.dial_succeeded(peer, connection_id);
+                self.tell_pool(peer);
             }
             SwarmEvent::ConnectionClosed { peer_id: peer, connection_id, cause, .. } => {
-                let reason = cause.map_or_else(|| "closed".to_owned(), |cause| cause.to_string());
+                let ordered = self.closing.iter().position(|(id, _)| *id == connection_id);
+                let ordered = ordered.map(|index| self.closing.swap_remove(index).1.to_string());
+                let reason = ordered.or(cause.map(|cause| cause.to_string())).unwrap_or_else(|| "closed".to_owned());
                 self.closed(peer, connection_id, &reason);
                 self.relays.closed(peer, connection_id);
                 self.keep_relays();
@@ -267,6 +286,7 @@ impl Driver {
         let connection = known.connections.remove(index);
         peers.tidy(&peer);
         drop(peers);
+        self.release_relay(peer);
         self.shared.note(peer, "closed", Some((connection.path, connection.transport)), reason);
         self.shared.emit(Event::ConnectionClosed {
             peer: peer.to_string(),
@@ -281,6 +301,7 @@ impl Driver {
             BehaviourEvent::Relay(relay::client::Event::ReservationReqAccepted { relay_peer_id, .. }) => {
                 self.shared.note(relay_peer_id, "reserved", None, "");
                 self.relays.reserved(relay_peer_id);
+                self.swarm.behaviour_mut().pool.protect(relay_peer_id, pool::RESERVED);
                 self.keep_relays();
                 self.retry_sessions();
             }
@@ -290,6 +311,7 @@ impl Driver {
             }
             BehaviourEvent::Ping(ping::Event { peer, connection, result }) => match result {
                 Ok(time) => {
+                    self.swarm.behaviour_mut().pool.heard(connection);
                     if let Some(connection) = self.shared.peers.borrow_mut().connection(&peer, connection) {
                         connection.round_trip = Some(time.as_secs_f64() * 1_000.0);
                     }
@@ -299,7 +321,8 @@ impl Driver {
                 Err(_) if self.relays.doubted(&peer, connection) => self.keep_relays(),
                 Err(failure) => {
                     tracing::debug!(%peer, %failure, "no answer to ping");
-                    self.swarm.close_connection(connection);
+                    self.swarm.behaviour_mut().pool.unanswered(connection, PING_TIMEOUT);
+                    self.close_ordered();
                 }
             },
             BehaviourEvent::Streams(event) => self.on_stream(event),

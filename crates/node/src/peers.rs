@@ -75,6 +75,8 @@ pub struct Connection {
     pub round_trip: Option<f64>,
     /// Bytes of our sessions that came and went over it.
     pub traffic: Rc<Cell<(u64, u64)>>,
+    /// What of it the pool was told of.
+    pub told: (u64, u64),
     /// Whether it carries a session.
     pub carrying: Carrying,
     /// Streams for sessions on it.
@@ -108,6 +110,7 @@ impl Connection {
             opened_at,
             round_trip: None,
             traffic: Rc::default(),
+            told: (0, 0),
             carrying: Carrying::No,
             streams: 0,
             held: false,
@@ -306,6 +309,11 @@ impl Peers {
     pub fn forget_attempts(&mut self) {
         let stranded = |known: &&mut Peer| known.current().is_some_and(PeerSession::is_stranded);
         self.peers.iter_mut().map(|(_, known)| known).filter(stranded).for_each(|known| known.tried = None);
+    }
+
+    /// All, to be changed.
+    pub fn all_mut(&mut self) -> impl Iterator<Item = &mut Peer> {
+        self.peers.iter_mut().map(|(_, known)| known)
     }
 
     /// All, in order of PeerId.

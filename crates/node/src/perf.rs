@@ -29,6 +29,11 @@ const CHUNK: usize = 64 * 1024;
 pub struct Perf(Rc<std::cell::RefCell<Vec<PeerId>>>);
 
 impl Perf {
+    /// Whom it answers now.
+    pub fn running(&self) -> std::cell::Ref<'_, Vec<PeerId>> {
+        self.0.borrow()
+    }
+
     /// Answers one stream in a task of its own; drops it where the peer already has one.
     pub fn answer(&self, peer: PeerId, mut stream: Stream) {
         if self.0.borrow().contains(&peer) {

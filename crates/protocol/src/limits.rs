@@ -110,8 +110,6 @@ pub const CONNECTIONS_PER_NETWORK: usize = 32;
 pub const DIALS: usize = 64;
 /// Others' dials under way, each of which costs a handshake. A page cannot abort one, so further ones are refused.
 pub const HANDSHAKES: usize = 64;
-/// Of these, from one network.
-pub const HANDSHAKES_PER_NETWORK: usize = 16;
 /// How long a connection may be of no use: half a minute, enough to repeat a signalling exchange.
 pub const CONNECTION_IDLE: Duration = Duration::from_secs(30);
 /// How long a connection must have been of no use before a stranger may take its place: 5 s. Shorter, and a crowd of strangers would

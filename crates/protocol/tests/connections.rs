@@ -4,21 +4,14 @@ use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 
 use proptest::prelude::*;
 use shoal_protocol::{
-    connections::{Connections, HandshakeLimits, Limits, Network, Opened, Order, Path, Reason, Refused},
+    connections::{Connections, HandshakeLimits, Handshakes, Limits, Network, Opened, Order, Path, Reason, Refused},
     limits,
     time::Time,
 };
 
-const LIMITS: Limits = Limits {
-    total: 8,
-    kept_for_dialling: 2,
-    protected: 4,
-    per_peer: 2,
-    per_network: 4,
-    dials: 3,
-    handshakes: HandshakeLimits { total: 4, per_network: 2, abortable: Some(Duration::from_secs(1)) },
-    idle: Duration::from_secs(30),
-};
+const LIMITS: Limits = Limits { total: 8, kept_for_dialling: 2, protected: 4, per_peer: 2, per_network: 4, idle: Duration::from_secs(30) };
+
+const HANDSHAKES: HandshakeLimits = HandshakeLimits { total: 4, per_network: 2, abortable: Some(Duration::from_secs(1)) };
 
 const fn at(seconds: u64) -> Time {
     Time::from_origin(Duration::from_secs(seconds))
@@ -183,38 +176,24 @@ fn our_own_sleep_is_held_against_nobody() {
 
 #[test]
 fn half_open_ones_are_few_and_the_oldest_of_the_most_crowded_network_goes() {
-    let mut table = table();
-    table.incoming(0, network(0), at(0)).unwrap();
-    table.incoming(1, network(0), at(1)).unwrap();
-    assert_eq!(
-        table.incoming(9, network(9), at(1)).and(table.incoming(2, network(0), at(0))),
-        Err(Refused::Handshakes),
-        "none is old enough"
-    );
-    table.failed_to_open(9);
-    table.incoming(2, network(0), at(2)).unwrap();
-    assert_eq!(orders(&mut table), [Order::Close(0, Reason::LeastUseful)]);
-    table.incoming(3, network(3), at(3)).unwrap();
-    table.incoming(4, network(4), at(4)).unwrap();
-    table.incoming(5, network(5), at(5)).unwrap();
-    assert_eq!(orders(&mut table), [Order::Close(1, Reason::LeastUseful)]);
-    assert_eq!((0..5).map(|id| table.dialling(100 + id).is_ok()).collect::<Vec<_>>(), [true, true, true, false, false]);
-    assert_eq!(table.half_open(), 7);
-    table.failed_to_open(100);
-    table.opened(101, outbound(1), at(5)).unwrap();
-    assert_eq!(table.half_open(), 5);
+    let mut half_open = Handshakes::<u32>::new(HANDSHAKES);
+    let mut begin = |id, number, second| half_open.begin(id, network(number), at(second));
+    assert_eq!([begin(0, 0, 0), begin(1, 0, 1), begin(9, 9, 1)], [Ok(None); 3]);
+    assert_eq!(begin(2, 0, 0), Err(Refused::Handshakes), "none is old enough");
+    half_open.end(9);
+    let mut begin = |id, number, second| half_open.begin(id, network(number), at(second));
+    assert_eq!(begin(2, 0, 2), Ok(Some(0)), "as many as one network may have: it loses its own oldest");
+    assert_eq!([begin(3, 3, 3), begin(4, 4, 4)], [Ok(None); 2]);
+    assert_eq!(begin(5, 5, 5), Ok(Some(1)), "as many as there may be: the most crowded network loses its oldest");
+    assert_eq!(half_open.len(), 4);
 
-    let handshakes = HandshakeLimits { abortable: None, ..LIMITS.handshakes };
-    let mut table = Connections::<u32, u32>::new(Limits { handshakes, ..LIMITS }, at(0));
-    table.incoming(0, network(0), at(0)).unwrap();
-    table.incoming(1, network(0), at(0)).unwrap();
-    assert_eq!(table.incoming(2, network(0), at(9)), Err(Refused::Handshakes));
+    let mut half_open = Handshakes::<u32>::new(HandshakeLimits { abortable: None, ..HANDSHAKES });
+    assert_eq!([0, 1].map(|id| half_open.begin(id, network(0), at(0))), [Ok(None); 2]);
+    assert_eq!(half_open.begin(2, network(0), at(9)), Err(Refused::Handshakes));
 }
 
 #[derive(Clone, Debug)]
 enum Step {
-    Incoming(u32, u32),
-    Dialling(u32),
     Opened(u32, u32, bool, bool),
     Gone(u32),
     Moved(u32),
@@ -229,8 +208,6 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let (id, peer) = (0..40_u32, 0..12_u32);
     prop_oneof![
-        1 => (id.clone(), peer.clone()).prop_map(|(id, network)| Step::Incoming(id, network / 2)),
-        1 => id.clone().prop_map(Step::Dialling),
         4 => (id.clone(), peer.clone(), any::<bool>(), any::<bool>()).prop_map(|(id, peer, direct, inbound)| Step::Opened(id, peer, direct, inbound)),
         1 => id.clone().prop_map(Step::Gone),
         2 => id.clone().prop_map(Step::Moved),
@@ -249,26 +226,17 @@ proptest! {
         let mut table = table();
         let mut now = at(0);
         let mut open = BTreeMap::<u32, Opened<u32>>::new();
-        let (mut half_open, mut busy, mut protected) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut busy, mut protected) = (Vec::new(), Vec::new());
         for step in steps {
             match step {
-                Step::Incoming(id, n) if !open.contains_key(&id) && !half_open.contains(&id) => {
-                    half_open.extend(table.incoming(id, network(n), now).is_ok().then_some(id));
-                }
-                Step::Dialling(id) if !open.contains_key(&id) && !half_open.contains(&id) => {
-                    half_open.extend(table.dialling(id).is_ok().then_some(id));
-                }
                 Step::Opened(id, peer, direct, is_inbound) if !open.contains_key(&id) => {
                     let path = if direct { Path::Direct } else { Path::Relayed };
                     let new = Opened { path, inbound: is_inbound, network: network(peer / 2), peer };
-                    half_open.retain(|other| *other != id);
                     if table.opened(id, new, now).is_ok() { open.insert(id, new); }
                 }
                 Step::Gone(id) => {
-                    table.failed_to_open(id);
                     table.closed(id);
                     open.remove(&id);
-                    half_open.retain(|other| *other != id);
                 }
                 Step::Moved(id) => table.moved(id, 1_000, now),
                 Step::Busy(id, is_busy) if open.contains_key(&id) => {
@@ -294,19 +262,15 @@ proptest! {
             }
             busy.retain(|id| open.contains_key(id));
             while let Some(Order::Close(id, reason)) = table.poll_order() {
-                if let Some(closed) = open.remove(&id) {
-                    prop_assert!(reason == Reason::Dead || !busy.contains(&id), "{id} was busy: {reason:?}");
-                    // A protected peer loses one only to another one of its own.
-                    let others = open.values().filter(|other| other.peer == closed.peer).count();
-                    prop_assert!(reason == Reason::Dead || !protected.contains(&closed.peer) || others > 0, "{closed:?} was protected: {reason:?}");
-                } else {
-                    prop_assert!(half_open.contains(&id), "{id} is not known");
-                    half_open.retain(|other| *other != id);
-                }
+                prop_assert!(open.contains_key(&id), "{id} is not known");
+                let closed = open.remove(&id).expect("just looked up");
+                prop_assert!(reason == Reason::Dead || !busy.contains(&id), "{id} was busy: {reason:?}");
+                // A protected peer loses one only to another one of its own.
+                let others = open.values().filter(|other| other.peer == closed.peer).count();
+                prop_assert!(reason == Reason::Dead || !protected.contains(&closed.peer) || others > 0, "{closed:?} was protected: {reason:?}");
             }
             busy.retain(|id| open.contains_key(id));
             prop_assert_eq!(table.len(), open.len());
-            prop_assert_eq!(table.half_open(), half_open.len());
             prop_assert!(open.len() <= LIMITS.total);
             for peer in 0..12 {
                 prop_assert!(open.values().filter(|other| other.peer == peer).count() <= LIMITS.per_peer);
@@ -319,5 +283,5 @@ proptest! {
 fn the_defaults_of_a_page_hold_together() {
     let defaults = Limits::default();
     assert!(defaults.kept_for_dialling < defaults.total && defaults.per_peer < defaults.total && defaults.per_network < defaults.total);
-    assert!(defaults.handshakes.per_network < defaults.handshakes.total && limits::CONNECTION_SETTLED < defaults.idle);
+    assert!(limits::CONNECTION_SETTLED < defaults.idle);
 }

@@ -18,6 +18,8 @@ export interface Settings {
   metadata: { client: string; version: string }
   /** Milliseconds. */
   connectionTimeout: number
+  /** Milliseconds. */
+  idleTimeout: number
   maxConnections: number
   /** Kept true while the node runs, so that its successor goes on as it was asked last. */
   nearby: NearbyWish
@@ -47,8 +49,11 @@ const RESERVATIONS = { least: 1, most: 8, default: 2 }
 /** Answers JSON to any page. Asked only where `bootstrap` has a `/dnsaddr` name. */
 const DNS_RESOLVER = 'https://cloudflare-dns.com/dns-query'
 const TIMEOUT = { least: 1_000, most: 120_000, default: 20_000 }
-/** More than 400 peer connections make a page crawl; fewer than two leave no room for a relay and a peer. */
-const CONNECTIONS = { least: 2, most: 400, default: 64 }
+/** Less would cut what pauses between two requests; a day is for ever to a page. */
+const IDLE = { least: 1_000, most: 86_400_000, default: 120_000 }
+/** More than 400 peer connections make a page crawl; a peer needs two beside those of relays, while it changes from relayed to direct. */
+const CONNECTIONS = { least: 4, most: 400, default: 128 }
+const BESIDE_RELAYS = 2
 
 /** What fits on a phone's screen. */
 const MAX_NAME_BYTES = 64
@@ -60,19 +65,21 @@ const NO_NAME = /[\p{Cc}\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff
  * @param page the page's address, against which relative URLs are read and whose server is the default relay; undefined outside a page
  */
 export function complete(config: NodeConfig, page: string | undefined): Settings {
-  const known = ['bootstrap', 'reservations', 'dnsResolver', 'store', 'iceServers', 'iceTransportPolicy', 'metadata', 'connectionTimeout', 'maxConnections', 'nearby']
+  const known = ['bootstrap', 'reservations', 'dnsResolver', 'store', 'iceServers', 'iceTransportPolicy', 'metadata', 'connectionTimeout', 'idleTimeout', 'maxConnections', 'nearby']
   const fields = record('config', config, known)
   const iceServers = list('iceServers', fields['iceServers'] ?? [], MAX_ICE_SERVERS).map((server, index) => iceServer(`iceServers[${index}]`, server))
+  const reservations = integer('reservations', fields['reservations'], RESERVATIONS, 'relays')
   return {
     bootstrap: bootstrap(fields['bootstrap'], page),
-    reservations: integer('reservations', fields['reservations'], RESERVATIONS, 'relays'),
+    reservations,
     dnsResolver: resolver(fields['dnsResolver'] ?? DNS_RESOLVER, page),
     store: store(fields['store']),
     iceServers,
     iceTransportPolicy: icePolicy(fields['iceTransportPolicy'] ?? 'all', iceServers),
     metadata: metadata(fields['metadata']),
     connectionTimeout: integer('connectionTimeout', fields['connectionTimeout'], TIMEOUT, 'milliseconds'),
-    maxConnections: integer('maxConnections', fields['maxConnections'], CONNECTIONS, 'peers'),
+    idleTimeout: integer('idleTimeout', fields['idleTimeout'], IDLE, 'milliseconds'),
+    maxConnections: connections(fields['maxConnections'], reservations),
     nearby: nearbyWish(fields['nearby'] ?? false),
   }
 }
@@ -200,6 +207,13 @@ function text(field: string, value: unknown, most: number): string {
   if (typeof value !== 'string') throw invalid(field, `must be a string, got ${show(value)}`)
   if (value.length === 0 || value.length > most) throw invalid(field, `must have 1 to ${most} characters, has ${value.length}`)
   return value
+}
+
+function connections(value: unknown, reservations: number): number {
+  const most = integer('maxConnections', value, CONNECTIONS, 'connections')
+  const needed = reservations + BESIDE_RELAYS
+  if (most < needed) throw invalid('maxConnections', `must leave room for peers beside ${reservations} relays: at least ${needed}, got ${most}`)
+  return most
 }
 
 function integer(field: string, value: unknown, range: { least: number; most: number; default: number }, unit: string): number {

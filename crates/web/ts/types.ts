@@ -53,7 +53,15 @@ export interface NodeConfig {
   metadata?: { client?: string; version?: string }
   /** Milliseconds before an attempt to reach a peer counts as failed. 1,000 to 120,000; default 20,000. */
   connectionTimeout?: number
-  /** The most peers connected at once. 2 to 400; default 64. */
+  /**
+   * Milliseconds after which a connection that nothing uses is closed; the next request makes a new one. Relays that hold a reservation are kept; a relayed
+   * connection to a peer is closed after 30,000 at the latest. 1,000 to 86,400,000; default 120,000.
+   */
+  idleTimeout?: number
+  /**
+   * The most connections at once, those to relays included. Beyond, the least useful makes room for a new one; those in use and those to relays that hold a
+   * reservation stay. 4 to 400, and at least two more than `reservations`; default 128.
+   */
   maxConnections?: number
   /** Whether pages of the same network may find this one from the start, and by which name: see {@link ShoalNode.nearby}. Default `false`. */
   nearby?: boolean | { name?: string }

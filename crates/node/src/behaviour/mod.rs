@@ -1,9 +1,13 @@
 //! What this node speaks on every connection.
 #![allow(missing_docs, reason = "the derive makes an enum of events without them")]
 
+pub mod pool;
 pub mod streams;
 
-use libp2p::{StreamProtocol, connection_limits, identify, identity::Keypair, ping, relay, swarm::NetworkBehaviour};
+use std::time::Duration;
+
+use libp2p::{StreamProtocol, identify, identity::Keypair, ping, relay, swarm::NetworkBehaviour};
+use shoal_protocol::connections::Limits;
 
 use crate::{config::Config, perf::PERF};
 
@@ -13,11 +17,17 @@ pub const SESSION: StreamProtocol = StreamProtocol::new("/shoal/session/1.0.0");
 /// libp2p's ping, on streams of our own where an answer is needed now: `ping::Behaviour` asks by its own timer only.
 pub const PING: StreamProtocol = ping::PROTOCOL_NAME;
 
+/// How often a peer is asked whether it still lives, and how long it may take to answer. libp2p forgives the first silence, and waits ten
+/// seconds for a new stream after it: who vanishes without a word is noticed after 35 seconds at most.
+pub const PING_INTERVAL: Duration = Duration::from_secs(10);
+/// See [`PING_INTERVAL`].
+pub const PING_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// All behaviours of a node in a page.
 #[derive(NetworkBehaviour)]
 pub struct Behaviour {
-    /// Refuses connections beyond the configured number.
-    pub limits: connection_limits::Behaviour,
+    /// Which connections stand. The first, so that what it refuses reaches nobody else.
+    pub pool: pool::Behaviour,
     /// Reservations at relays and circuits through them.
     pub relay: relay::client::Behaviour,
     /// Direct connections to other pages.
@@ -33,21 +43,22 @@ pub struct Behaviour {
 impl Behaviour {
     /// The behaviours of a node with this key and configuration.
     pub fn new(key: &Keypair, config: &Config, relay: relay::client::Behaviour, webrtc: shoal_webrtc::Behaviour) -> Self {
-        // A peer holds a relayed and a direct connection for a while, and both sides may dial at once.
-        let per_peer = 4;
-        let total = u32::try_from(config.max_connections).unwrap_or(u32::MAX).saturating_mul(2);
-        let limits = connection_limits::ConnectionLimits::default()
-            .with_max_established_per_peer(Some(per_peer))
-            .with_max_established(Some(total))
-            .with_max_pending_incoming(Some(64))
-            .with_max_pending_outgoing(Some(64));
+        // A quarter for our own dials: strangers alone must not keep this node from whom it wants. Of the rest at least two can be pruned.
+        let total = config.max_connections;
+        let limits = Limits {
+            total,
+            kept_for_dialling: total / 4,
+            protected: total.saturating_sub(2),
+            idle: config.idle_timeout(),
+            ..Limits::default()
+        };
         let agent = format!("{}/{}", config.metadata.client, config.metadata.version);
         Self {
-            limits: connection_limits::Behaviour::new(limits),
+            pool: pool::Behaviour::new(limits),
             relay,
             webrtc,
             identify: identify::Behaviour::new(identify::Config::new("/shoal/1.0.0".to_owned(), key.public()).with_agent_version(agent)),
-            ping: ping::Behaviour::new(ping::Config::new()),
+            ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT)),
             streams: streams::Behaviour::new(vec![SESSION, PERF]),
         }
     }

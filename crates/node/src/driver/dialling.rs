@@ -131,6 +131,8 @@ impl Dialling {
 impl Driver {
     /// Dials `/webrtc` through the relays that we know; the transport makes the relayed connection on its way.
     pub(super) fn dial(&mut self, peer: PeerId, via: Vec<Multiaddr>) {
+        // It may cost another connection its place: not one that was used since the last tick.
+        self.tend_pool();
         let left = self.ways_to(peer, &via);
         if left.is_empty() && self.unsent.len() < MAX_UNSENT {
             self.note_dial(peer, "waiting", &[]);

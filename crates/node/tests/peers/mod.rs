@@ -69,6 +69,7 @@ impl Peer {
             opened_at: 0.0,
             round_trip: None,
             traffic: Rc::default(),
+            told: (0, 0),
             carrying: Carrying::Yes,
             streams: 1,
             held: false,

@@ -1,13 +1,13 @@
 //! Which connections there may be, and which one goes when there is no room for all.
 //!
 //! ```text
-//!   dialling ─┐                        ┌─► Close (idle: nothing used it)
-//!             ├─► open ──► closed      ├─► Close (dead: silent, and a question unanswered)
-//!   incoming ─┘   │                    └─► Close (least useful: a better one needs its place)
-//!                 └─ heard, moved, busy, failed: what a connection is worth
+//!                          ┌─► Close (idle: nothing used it)
+//!   opened ──► closed      ├─► Close (dead: silent, and a question unanswered)
+//!     │                    └─► Close (least useful: a better one needs its place)
+//!     └─ heard, moved, busy, failed: what a connection is worth
 //! ```
 //!
-//! Bounds hold for each peer, for each network ([`Network`]), in all, and for what is half open. Never closed to make room: connections
+//! Bounds hold for each peer, for each network ([`Network`]), and in all; for what is half open, see [`Handshakes`]. Never closed to make room: connections
 //! with work under way, and those of protected peers. Of the rest the least useful goes first: one that is not the only one to its peer,
 //! then unhealthy, then relayed, then long unused ones. A stranger takes the place only of a connection that has been unused
 //! for a while, so that a crowd of strangers cannot rotate through all places; what we dial ourselves may take any place.
@@ -19,10 +19,9 @@ mod handshakes;
 mod network;
 mod order;
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
+
+use litemap::LiteMap;
 
 pub use handshakes::{HandshakeLimits, Handshakes};
 pub use network::Network;
@@ -44,10 +43,6 @@ pub struct Limits {
     pub per_peer: usize,
     /// From one network.
     pub per_network: usize,
-    /// Dials under way.
-    pub dials: usize,
-    /// Others' dials under way.
-    pub handshakes: HandshakeLimits,
     /// A connection that was of no use for so long is closed.
     pub idle: Duration,
 }
@@ -60,8 +55,6 @@ impl Default for Limits {
             protected: limits::CONNECTIONS / 2,
             per_peer: limits::CONNECTIONS_PER_PEER,
             per_network: limits::CONNECTIONS_PER_NETWORK,
-            dials: limits::DIALS,
-            handshakes: HandshakeLimits { total: limits::HANDSHAKES, per_network: limits::HANDSHAKES_PER_NETWORK, abortable: None },
             idle: limits::CONNECTION_IDLE,
         }
     }
@@ -89,20 +82,19 @@ pub struct Opened<Peer> {
     pub inbound: bool,
 }
 
-/// All connections of a node. `Id` names a connection, half open or open.
+/// All open connections of a node. `Id` names one; later ones should be greater.
 #[derive(Debug)]
 pub struct Connections<Peer, Id> {
     limits: Limits,
-    dials: BTreeSet<Id>,
-    handshakes: Handshakes<Id>,
-    open: BTreeMap<Id, Entry<Peer>>,
-    /// Those of `open` that each peer has. Never an empty list.
-    of_peers: BTreeMap<Peer, Vec<Id>>,
+    open: LiteMap<Id, Entry<Peer>>,
+    /// How many of `open` each peer has. Never 0.
+    of_peers: LiteMap<Peer, usize>,
     /// How many of `open` come from each network. Never 0.
-    of_networks: BTreeMap<Network, usize>,
+    of_networks: LiteMap<Network, usize>,
     /// How many of `open` others dialled.
     inbound: usize,
-    protected: BTreeMap<Peer, BTreeSet<&'static str>>,
+    /// Never an empty list.
+    protected: LiteMap<Peer, Vec<&'static str>>,
     orders: VecDeque<Order<Id>>,
     ticked: Time,
     /// When this node last woke from a sleep.
@@ -114,13 +106,11 @@ impl<Peer: Copy + Ord, Id: Copy + Ord> Connections<Peer, Id> {
     pub fn new(limits: Limits, now: Time) -> Self {
         Self {
             limits,
-            dials: BTreeSet::new(),
-            handshakes: Handshakes::new(limits.handshakes),
-            open: BTreeMap::new(),
-            of_peers: BTreeMap::new(),
-            of_networks: BTreeMap::new(),
+            open: LiteMap::new(),
+            of_peers: LiteMap::new(),
+            of_networks: LiteMap::new(),
             inbound: 0,
-            protected: BTreeMap::new(),
+            protected: LiteMap::new(),
             orders: VecDeque::new(),
             ticked: now,
             woke: now,
@@ -142,11 +132,6 @@ impl<Peer: Copy + Ord, Id: Copy + Ord> Connections<Peer, Id> {
         self.open.is_empty()
     }
 
-    /// Dials and handshakes under way.
-    pub fn half_open(&self) -> usize {
-        self.dials.len() + self.handshakes.len()
-    }
-
     /// Whether a connection is open, and not ordered to be closed.
     pub fn contains(&self, id: Id) -> bool {
         self.open.contains_key(&id)
@@ -158,65 +143,38 @@ impl<Peer: Copy + Ord, Id: Copy + Ord> Connections<Peer, Id> {
         if !self.protected.contains_key(&peer) && self.protected.len() >= self.limits.protected {
             return false;
         }
-        self.protected.entry(peer).or_default().insert(tag);
+        let tags = self.protected.entry(peer).or_default();
+        if !tags.contains(&tag) {
+            tags.push(tag);
+        }
         true
     }
 
     /// Ends a protection. Others of the same peer stay.
     pub fn release(&mut self, peer: Peer, tag: &'static str, now: Time) {
         let Some(tags) = self.protected.get_mut(&peer) else { return };
-        tags.remove(tag);
+        tags.retain(|other| *other != tag);
         if tags.is_empty() {
             self.protected.remove(&peer);
             // What was kept for its own sake is not idle from the first moment on.
-            for id in self.of_peers.get(&peer).into_iter().flatten() {
-                self.open.entry(*id).and_modify(|entry| entry.used = now);
+            for (_, entry) in self.open.iter_mut().filter(|(_, entry)| entry.peer == peer) {
+                entry.used = now;
             }
         }
     }
 
-    /// A dial of ours begins.
-    ///
-    /// # Errors
-    /// [`Refused::Dials`].
-    pub fn dialling(&mut self, id: Id) -> Result<(), Refused> {
-        if self.dials.len() >= self.limits.dials {
-            return Err(Refused::Dials);
-        }
-        self.dials.insert(id);
-        Ok(())
-    }
-
-    /// Somebody dials us.
-    ///
-    /// # Errors
-    /// [`Refused::Handshakes`].
-    pub fn incoming(&mut self, id: Id, network: Option<Network>, now: Time) -> Result<(), Refused> {
-        if let Some(displaced) = self.handshakes.begin(id, network, now)? {
-            self.orders.push_back(Order::Close(displaced, Reason::LeastUseful));
-        }
-        Ok(())
-    }
-
-    /// What was half open failed, or was given up.
-    pub fn failed_to_open(&mut self, id: Id) {
-        self.dials.remove(&id);
-        self.handshakes.end(id);
-    }
-
-    /// What was half open stands now. Another connection may have to go for it.
+    /// A connection stands. Another one may have to go for it.
     ///
     /// # Errors
     /// Where there is no room: close it.
     pub fn opened(&mut self, id: Id, opened: Opened<Peer>, now: Time) -> Result<(), Refused> {
-        self.failed_to_open(id);
         let Opened { peer, network, path, inbound } = opened;
         let entry = Entry { peer, network, path, inbound, opened: now, heard: now, used: now, bytes: 0, busy: false, failures: 0 };
         let displaced = self.room_for(&entry, now)?;
         for displaced in displaced.into_iter().flatten() {
             self.close(displaced, Reason::LeastUseful);
         }
-        self.of_peers.entry(peer).or_default().push(id);
+        *self.of_peers.entry(peer).or_default() += 1;
         self.inbound += usize::from(inbound);
         if let Some(network) = network {
             *self.of_networks.entry(network).or_default() += 1;
@@ -229,12 +187,7 @@ impl<Peer: Copy + Ord, Id: Copy + Ord> Connections<Peer, Id> {
     pub fn closed(&mut self, id: Id) {
         let Some(entry) = self.open.remove(&id) else { return };
         self.inbound -= usize::from(entry.inbound);
-        if let Some(of_peer) = self.of_peers.get_mut(&entry.peer) {
-            of_peer.retain(|other| *other != id);
-            if of_peer.is_empty() {
-                self.of_peers.remove(&entry.peer);
-            }
-        }
+        decrement(&mut self.of_peers, &entry.peer);
         if let Some(network) = &entry.network {
             decrement(&mut self.of_networks, network);
         }
@@ -289,7 +242,7 @@ impl<Peer: Copy + Ord, Id: Copy + Ord> Connections<Peer, Id> {
         self.ticked = now;
         if pause >= limits::SLEEP {
             self.woke = now;
-            for entry in self.open.values_mut() {
+            for (_, entry) in self.open.iter_mut() {
                 entry.heard = now;
                 entry.used = entry.used + pause;
             }
@@ -316,7 +269,7 @@ impl<Peer: Copy + Ord, Id: Copy + Ord> Connections<Peer, Id> {
         let wanted = !new.inbound || self.protected.contains_key(&new.peer);
         let settled = |entry: &Entry<Peer>| wanted || now.since(entry.used) >= limits::CONNECTION_SETTLED;
         let mut going = [None; 3];
-        if self.of_peers.get(&new.peer).map_or(0, Vec::len) >= self.limits.per_peer {
+        if self.of_peers.get(&new.peer).is_some_and(|open| *open >= self.limits.per_peer) {
             // It loses one of its own, so it need not wait until that one is settled: a page that was reloaded comes back before
             // its last connections are noticed to be dead. Protection is the peer's, not the connection's.
             going[0] = Some(self.least_useful(now, &[], |entry| entry.peer == new.peer && !entry.busy).ok_or(Refused::Peer)?);
@@ -343,13 +296,13 @@ impl<Peer: Copy + Ord, Id: Copy + Ord> Connections<Peer, Id> {
 
     /// Of those that may go and are not going already.
     fn least_useful(&self, now: Time, going: &[Option<Id>], may_go: impl Fn(&Entry<Peer>) -> bool) -> Option<Id> {
-        let only = |entry: &Entry<Peer>| self.of_peers.get(&entry.peer).is_some_and(|of_peer| of_peer.len() == 1);
+        let only = |entry: &Entry<Peer>| self.of_peers.get(&entry.peer) == Some(&1);
         let candidates = self.open.iter().filter(|(id, entry)| may_go(entry) && !going.contains(&Some(**id)));
         candidates.min_by_key(|(_, entry)| entry.usefulness(only(entry), now)).map(|(id, _)| *id)
     }
 }
 
-fn decrement<Key: Ord>(counts: &mut BTreeMap<Key, usize>, key: &Key) {
+fn decrement<Key: Ord>(counts: &mut LiteMap<Key, usize>, key: &Key) {
     if let Some(count) = counts.get_mut(key) {
         *count -= 1;
         if *count == 0 {

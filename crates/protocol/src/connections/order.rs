@@ -12,10 +12,7 @@ pub enum Refused {
     /// [`Limits::per_network`](super::Limits::per_network).
     #[error("this network has as many connections as one may have, and all are in use")]
     Network,
-    /// [`Limits::dials`](super::Limits::dials).
-    #[error("as many dials are under way as there may be")]
-    Dials,
-    /// [`Limits::handshakes`](super::Limits::handshakes).
+    /// As many are half open as there may be: see [`Handshakes`](super::Handshakes).
     #[error("as many handshakes are under way as there may be")]
     Handshakes,
 }

@@ -22,7 +22,8 @@ test('an empty config is a complete one', () => {
     iceTransportPolicy: 'all',
     metadata: { client: 'shoal', version: VERSION },
     connectionTimeout: 20_000,
-    maxConnections: 64,
+    idleTimeout: 120_000,
+    maxConnections: 128,
     nearby: { on: false },
   })
 })
@@ -37,6 +38,7 @@ test('what is given is kept, and addresses become absolute', () => {
       iceServers: [{ urls: 'stun:stun.example:3478' }, { urls: ['turn:a.example', 'turns:a.example?transport=tcp'], username: 'u', credential: 'c' }],
       metadata: { client: 'notes' },
       connectionTimeout: 1_000,
+      idleTimeout: 1_000,
       maxConnections: 400,
     },
     PAGE,
@@ -46,7 +48,7 @@ test('what is given is kept, and addresses become absolute', () => {
   assert.deepEqual(settings.store, { kind: 'indexeddb', name: 'notes.v2' })
   assert.deepEqual(settings.iceServers, [{ urls: ['stun:stun.example:3478'] }, { urls: ['turn:a.example', 'turns:a.example?transport=tcp'], username: 'u', credential: 'c' }])
   assert.deepEqual(settings.metadata, { client: 'notes', version: VERSION })
-  assert.deepEqual([settings.connectionTimeout, settings.maxConnections], [1_000, 400])
+  assert.deepEqual([settings.connectionTimeout, settings.idleTimeout, settings.maxConnections], [1_000, 1_000, 400])
   assert.deepEqual(complete({ bootstrap: [] }, undefined).bootstrap, [])
   for (const [given, wish] of [[true, { on: true }], [{}, { on: true }], [false, { on: false }], [{ name: 'Küche 👩‍💻' }, { on: true, name: 'Küche 👩‍💻' }]]) {
     assert.deepEqual(complete({ nearby: given }, PAGE).nearby, wish)
@@ -86,7 +88,9 @@ const wrong = [
   [{ metadata: { version: '' } }, /^metadata.version: must have 1 to 64/],
   [{ connectionTimeout: 999 }, /^connectionTimeout: must be a whole number of milliseconds from 1000 to 120000, got 999/],
   [{ connectionTimeout: '20s' }, /^connectionTimeout: .* got "20s"/],
-  [{ maxConnections: 1.5 }, /^maxConnections: .* from 2 to 400, got 1.5/],
+  [{ idleTimeout: 0 }, /^idleTimeout: must be a whole number of milliseconds from 1000 to 86400000, got 0/],
+  [{ maxConnections: 1.5 }, /^maxConnections: .* from 4 to 400, got 1.5/],
+  [{ reservations: 8, maxConnections: 9 }, /^maxConnections: must leave room for peers beside 8 relays: at least 10, got 9/],
   [{ nearby: 'yes' }, /^nearby: must be an object, got "yes"/],
   [{ nearby: { nmae: 'x' } }, /^nearby.nmae: there is no such field/],
   [{ nearby: { name: '' } }, /^nearby.name: must have 1 to 64/],
