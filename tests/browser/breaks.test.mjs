@@ -54,7 +54,7 @@ async function breaks(t, kind, plan) {
   await shape(SIZE / ((left + 1) * BETWEEN), [relay.port])
   await beginFetch(receiving, content)
   await watchGaps(receiving)
-  await until(async () => (await progressOf(receiving)).path === 'direct' && (await progressOf(receiving)).bytes > 1_000_000, 30_000, async () => `not under way: ${await say(receiving)}`)
+  await until(async () => (await progressOf(receiving)).path === 'direct' && (await progressOf(receiving)).bytes > 4_000_000, 60_000, async () => `not under way: ${await say(receiving)}`)
 
   const gaps = []
   const step = async (name, action, { path, within = BACK_WITHIN } = {}) => {

@@ -170,7 +170,7 @@ impl SessionInfo {
     pub fn new(session: &PeerSession) -> Self {
         let counts = session.counts();
         Self {
-            path: session.path(),
+            path: session.sent_by(),
             streams: session.streams(),
             bytes_received: counts.received,
             bytes_sent: counts.sent,

@@ -321,7 +321,7 @@ impl Fetch {
 
     fn tell_path(&self, round: &Round, durable: u64, peer: PeerId, session: &PeerSession) {
         match session.path() {
-            Some(path) => self.tell(round, Phase::Fetching, durable, Some((peer, path))),
+            Some(path) => self.tell(round, Phase::Fetching, durable, Some((peer, session.comes_by().unwrap_or(path)))),
             None => self.tell(round, Phase::Waiting, durable, None),
         }
     }

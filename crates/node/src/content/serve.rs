@@ -57,7 +57,7 @@ async fn answer(shared: &Shared, peer: PeerId, session: &PeerSession, stream: &S
     let mut sent = 0u64;
     let report = |state, bytes| {
         // While there is no path, the next one is most likely of the poorer kind.
-        let path = session.path().unwrap_or(Path::Relayed);
+        let path = session.sent_by().unwrap_or(Path::Relayed);
         shared.emit(Event::Serving(Serving { peer: peer.to_string(), cid: root.clone(), bytes, path, state }));
     };
     // Only what takes a while is told as it goes: of a thousand small blocks a second, the end alone.

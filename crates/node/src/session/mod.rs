@@ -154,11 +154,22 @@ impl PeerSession {
         self.0.borrow().streams.len()
     }
 
-    /// By which kind of path bytes go now; nothing while there is none.
+    /// By which kind of path bytes go or shall go; nothing while there is none.
     pub fn path(&self) -> Option<Path> {
         let inner = self.0.borrow();
-        let id = inner.pipe.sends_on()?;
-        inner.paths.get(&id).map(|carrying| carrying.route.path)
+        inner.kind(inner.pipe.sends_on())
+    }
+
+    /// By which kind of path bytes went last: for who looks, as a change is under way until the other side has agreed.
+    pub fn sent_by(&self) -> Option<Path> {
+        let inner = self.0.borrow();
+        inner.kind(inner.pipe.sent_on())
+    }
+
+    /// By which kind of path bytes come.
+    pub fn comes_by(&self) -> Option<Path> {
+        let inner = self.0.borrow();
+        inner.kind(inner.pipe.takes_from())
     }
 
     /// Whether streams wait for a path that delivers: there is none, or one that seems dead.
@@ -238,6 +249,10 @@ impl Inner {
         let pumps = self.paths.iter_mut().map(|(_, carrying)| carrying.waker.take());
         waiting.chain([self.acceptor.take()]).chain(pumps).flatten().for_each(Waker::wake);
         self.openable.notify();
+    }
+
+    fn kind(&self, path: Option<PathId>) -> Option<Path> {
+        self.paths.get(&path?).map(|carrying| carrying.route.path)
     }
 
     /// Wakes the pumps that have something to put on their paths, and whoever waits for another path.

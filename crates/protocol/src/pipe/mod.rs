@@ -324,6 +324,12 @@ impl Pipe {
         self.outbound.path().and_then(|id| self.paths.get(&id)).is_some_and(|path| path.suspect)
     }
 
+    /// The path on which what was sent last went: while the other side is asked for another one, still the one before.
+    #[must_use]
+    pub fn sent_on(&self) -> Option<PathId> {
+        self.outbound.granted_path()
+    }
+
     /// The path from which this side takes bytes.
     #[must_use]
     pub fn takes_from(&self) -> Option<PathId> {

@@ -50,6 +50,15 @@ impl Outbound {
         }
     }
 
+    /// The path on which bytes go as long as no other is granted.
+    pub(super) fn granted_path(&self) -> Option<PathId> {
+        match self.sending {
+            Sending::Nowhere => None,
+            Sending::On(path) => Some(path),
+            Sending::Asked { before, .. } => before,
+        }
+    }
+
     pub(super) fn lost(&mut self, lost: PathId) {
         match self.sending {
             Sending::On(path) | Sending::Asked { path, .. } if path == lost => self.sending = Sending::Nowhere,
