@@ -22,10 +22,8 @@ const BACK_WITHIN = 5_000
 const DIRECT_WITHIN = 30_000
 /** The most that may be sent again for each break. */
 const SENT_AGAIN = 2 * 1024 * 1024
-/** Bytes in a second at least: at half of that the 2 MiB that may be under way when a path breaks would keep it busy for four seconds. */
+/** Bytes in a second at least; also where the way back takes long: the next breaks need a transfer, too. */
 const SLOWEST = 1_000_000
-/** Bytes in a second at most while the way back takes longer than it should: the next breaks need a transfer, too. */
-const WAITING = 2_500_000
 /** Seconds of transfer between two breaks, about. */
 const BETWEEN = 2
 /** Milliseconds for which a relay is down. */
@@ -47,9 +45,9 @@ async function breaks(t, kind, plan) {
 
   let left = plan.kills + plan.swaps
   /** Slow enough for what is still to come. */
-  const pace = async (fastest = Infinity) => {
+  const pace = async () => {
     const missing = SIZE - (await progressOf(receiving)).bytes
-    await shape(Math.min(fastest, Math.max(SLOWEST, missing / ((left + 1) * BETWEEN))), [relay.port])
+    await shape(Math.max(SLOWEST, missing / ((left + 1) * BETWEEN)), [relay.port])
   }
   await shape(SIZE / ((left + 1) * BETWEEN), [relay.port])
   await beginFetch(receiving, content)
@@ -69,7 +67,7 @@ async function breaks(t, kind, plan) {
     // What was on its way when the path broke may still arrive: it shows nothing.
     const { bytes } = await progressOf(receiving)
     const moved = async () => {
-      if (performance.now() - began > BETWEEN * 1_000) await pace(WAITING)
+      if (performance.now() - began > BETWEEN * 1_000) await shape(SLOWEST, [relay.port])
       return (await progressOf(receiving)).bytes > bytes && (path === undefined || (await session(sending, receiver))?.path === path)
     }
     await until(moved, within + 30_000, async () => `after "${name}": ${await say(receiving)}`)

@@ -80,6 +80,10 @@ pub const SESSION_HELLO_FRAME: u64 = 1024;
 /// again: just under 2 MiB, twice what a data channel buffers, so that waiting for acknowledgements costs nothing up to
 /// 100 MB/s at 20 ms. Also what a pipe without a path holds. When they are reached, sending waits.
 pub const PIPE_UNACKNOWLEDGED: u64 = 2 * 1024 * 1024 - 64 * 1024;
+/// Bytes that may be under way on a path of which nothing is known yet, and the least on any: half of what a home router keeps in line.
+pub const PIPE_FIRST_WINDOW: u64 = 128 * 1024;
+/// For how long bytes may stand in line beyond the shortest round trip of a path: what keeps it busy while browser threads take turns.
+pub const PIPE_SLACK: Duration = Duration::from_millis(100);
 /// Bytes received before they are acknowledged unasked: seldom enough to cost nothing, often enough that the sender never
 /// waits for it.
 pub const PIPE_ACKNOWLEDGE: u64 = 256 * 1024;

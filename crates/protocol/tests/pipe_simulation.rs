@@ -1,5 +1,5 @@
 //! The two ends of a pipe over paths that delay, die at any byte, are noticed dead by either side at any time, come back, exist several
-//! at once, change their rank, and go on delivering after another took over: every byte arrives once and in order, what is sent
+//! at once, change their rank, are limited, and go on delivering after another took over: every byte arrives once and in order, what is sent
 //! again after a break stays within the window, and nothing at all is sent again when no path breaks.
 //!
 //! `PIPE_SEEDS=100000 cargo test -p shoal-protocol --release --test pipe_simulation` runs more seeds; `PIPE_SEED=17` runs that one.
@@ -191,6 +191,9 @@ impl World {
             }
             if random.one_in(50) {
                 self.ends[who].pipe.probe();
+            }
+            if random.one_in(20) {
+                self.ends[who].pipe.limit(limits::PIPE_FIRST_WINDOW + random.below(limits::PIPE_UNACKNOWLEDGED));
             }
         }
         if random.one_in(40) {

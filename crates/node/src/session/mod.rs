@@ -8,6 +8,7 @@
 //! ```
 
 mod carry;
+mod pace;
 mod pump;
 mod stream;
 mod watch;
@@ -36,6 +37,7 @@ use shoal_protocol::{
 use web_time::Instant;
 
 use crate::{notify::Notify, peers::Path};
+use pace::Pace;
 use pump::Carrying;
 use watch::Watch;
 
@@ -57,6 +59,7 @@ struct Inner {
     openable: Notify,
     closed: Option<String>,
     watch: Watch,
+    pace: Pace,
     /// The path in use, as last told.
     told: Option<PathId>,
     /// Fires when another path is in use.
@@ -87,6 +90,7 @@ impl PeerSession {
             openable: Notify::default(),
             closed: None,
             watch: Watch::new(Instant::now()),
+            pace: Pace::new(Instant::now()),
             told: None,
             moved,
         })))

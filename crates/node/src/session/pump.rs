@@ -12,6 +12,7 @@ use bytes::{Buf, Bytes};
 use futures::{AsyncRead, AsyncWrite};
 use libp2p::swarm::ConnectionId;
 use shoal_protocol::pipe::{Greeting, PathId, Violation, greeting};
+use web_time::Instant;
 
 use super::PeerSession;
 use crate::peers::Path;
@@ -134,6 +135,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Pump<C> {
                 Err(violation) => return Some(violated(violation)),
             }
         }
+        inner.pace(Instant::now());
         inner.handle_events();
         if inner.pipe.ended().is_some() {
             inner.close("the other side ended it");
@@ -151,6 +153,9 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Pump<C> {
                 let mut inner = session.0.borrow_mut();
                 let super::Inner { pipe, session, .. } = &mut *inner;
                 self.outgoing = pipe.transmit(id, WRITE_BATCH, |most| session.transmit_chunks(most));
+                if self.outgoing.is_some() {
+                    inner.pace(Instant::now());
+                }
                 inner.handle_events();
             }
             let Some(bytes) = &mut self.outgoing else { break };

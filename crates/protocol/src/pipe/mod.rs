@@ -29,8 +29,12 @@ mod inbound;
 mod log;
 mod outbound;
 mod record;
+mod window;
 
-pub use self::record::{Greeting, greeting};
+pub use self::{
+    record::{Greeting, greeting},
+    window::Window,
+};
 
 use self::{inbound::Inbound, outbound::Outbound, record::Decoder};
 use crate::limits;
@@ -328,6 +332,19 @@ impl Pipe {
     #[must_use]
     pub fn sent_on(&self) -> Option<PathId> {
         self.outbound.granted_path()
+    }
+
+    /// Sends no more than so many bytes at once that are not acknowledged; [`Window`] says how many are good for a path.
+    pub fn limit(&mut self, bytes: u64) {
+        if self.outbound.limit(bytes) {
+            self.probe();
+        }
+    }
+
+    /// Up to which byte this side's stream is acknowledged, and up to which it was sent on the path now in use.
+    #[must_use]
+    pub fn under_way(&self) -> (u64, u64) {
+        self.outbound.under_way()
     }
 
     /// The path from which this side takes bytes.

@@ -10,8 +10,10 @@ use bytes::Bytes;
 
 /// Payload is not sent for less room than this, unless alone: a record for a few bytes is not worth its head.
 const WORTH_A_RECORD: u64 = 1024;
+/// Of a PROBE: its length and its kind.
+const PROBE_LENGTH: usize = 2;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outbound {
     log: Log,
     /// The next byte to send: behind the log's end there are only bytes that were never sent.
@@ -22,6 +24,25 @@ pub(super) struct Outbound {
     /// Number of the last MOVE that was granted; 0 for the first path.
     granted: u64,
     again: u64,
+    /// Bytes that may be under way on the path.
+    limit: u64,
+    /// The byte behind the last one that the other side was asked to acknowledge.
+    asked: u64,
+}
+
+impl Default for Outbound {
+    fn default() -> Self {
+        Self {
+            log: Log::default(),
+            position: 0,
+            sending: Sending::Nowhere,
+            turn: 0,
+            granted: 0,
+            again: 0,
+            limit: limits::PIPE_UNACKNOWLEDGED,
+            asked: 0,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,6 +87,32 @@ impl Outbound {
         }
     }
 
+    /// Whether the other side is to be asked for an acknowledgement by that.
+    pub(super) fn limit(&mut self, bytes: u64) -> bool {
+        self.limit = bytes;
+        self.asks()
+    }
+
+    pub(super) fn under_way(&self) -> (u64, u64) {
+        (self.log.start(), self.position)
+    }
+
+    /// Room for bytes on the path, sent before or not, where it is worth it.
+    fn open(&self) -> Option<u64> {
+        let open = self.limit.saturating_sub(self.position - self.log.start());
+        (open >= WORTH_A_RECORD).then_some(open)
+    }
+
+    /// Whether an acknowledgement is to be asked for: where little may be under way, the other side's own would come too late.
+    fn asks(&mut self) -> bool {
+        let waits = self.position - self.asked.max(self.log.start()).min(self.position);
+        let asks = self.limit < 4 * limits::PIPE_ACKNOWLEDGE && waits >= self.limit / 4;
+        if asks {
+            self.asked = self.position;
+        }
+        asks
+    }
+
     pub(super) fn acknowledged(&self) -> u64 {
         self.log.start()
     }
@@ -88,7 +135,9 @@ impl Pipe {
         if self.carries(id) {
             let room = max.saturating_sub(out.len() + BYTES_HEAD);
             if self.outbound.position < self.outbound.log.end() {
-                self.send_again(room, &mut out);
+                if let Some(open) = self.outbound.open() {
+                    self.send_again(room.min(open as usize), &mut out);
+                }
             } else if let Some(room) = self.room(room) {
                 return self.send_on(source(room), out);
             }
@@ -102,7 +151,8 @@ impl Pipe {
         let Some(path) = self.paths.get(&id) else { return false };
         let owed = path.probe || path.acknowledge || path.ask.is_some() || path.answer.is_some() || self.acknowledgement_due(id);
         let records = path.greeting.is_some() || if self.ending.is_some() { !path.end_sent } else { owed };
-        let bytes = || self.outbound.position < self.outbound.log.end() || (source && self.room(usize::MAX).is_some());
+        let again = || self.outbound.position < self.outbound.log.end() && self.outbound.open().is_some();
+        let bytes = || again() || (source && self.room(usize::MAX).is_some());
         self.violation.is_none() && (records || (self.carries(id) && bytes()))
     }
 
@@ -112,7 +162,7 @@ impl Pipe {
 
     /// Room for bytes never sent before, where it is worth it.
     fn room(&self, most: usize) -> Option<usize> {
-        let room = limits::PIPE_UNACKNOWLEDGED.saturating_sub(self.outbound.log.len());
+        let room = limits::PIPE_UNACKNOWLEDGED.saturating_sub(self.outbound.log.len()).min(self.outbound.open()?);
         (room >= WORTH_A_RECORD).then(|| most.max(WORTH_A_RECORD as usize).min(room as usize))
     }
 
@@ -150,6 +200,9 @@ impl Pipe {
         out.extend_from_slice(bytes);
         *position += bytes.len() as u64;
         *again += bytes.len() as u64;
+        if self.outbound.asks() {
+            Record::Probe.encode(out);
+        }
     }
 
     fn send_on(&mut self, chunks: Vec<Bytes>, mut out: Vec<u8>) -> Option<Bytes> {
@@ -157,13 +210,17 @@ impl Pipe {
         if length == 0 {
             return (!out.is_empty()).then(|| out.into());
         }
-        out.reserve_exact(length + BYTES_HEAD);
+        out.reserve_exact(length + BYTES_HEAD + PROBE_LENGTH);
         put_bytes_head(length as u64, &mut out);
         let start = out.len();
         chunks.iter().for_each(|chunk| out.extend_from_slice(chunk));
+        let end = out.len();
+        self.outbound.position += length as u64;
+        if self.outbound.asks() {
+            Record::Probe.encode(&mut out);
+        }
         let out = Bytes::from(out);
-        self.outbound.log.push(out.slice(start..));
-        self.outbound.position = self.outbound.log.end();
+        self.outbound.log.push(out.slice(start..end));
         Some(out)
     }
 
@@ -219,6 +276,7 @@ impl Pipe {
         }
         outbound.log.forget(received);
         outbound.position = received;
+        outbound.asked = received;
         outbound.granted = turn;
         outbound.sending = Sending::On(id);
         Ok(())
