@@ -39,5 +39,8 @@ pub const SIGNALING_MESSAGE: usize = 32 * 1024;
 /// The largest ICE candidate as JSON: bytes. Browsers write about 300.
 pub const CANDIDATE: usize = 4 * 1024;
 
+/// The least UDP port at which a peer's candidate is tried: those below belong to services, and no browser takes one of them.
+pub const LEAST_PORT: u16 = 1_024;
+
 /// How many ICE candidates are taken from, and sent to, one peer. A machine with many interfaces gathers about 20.
 pub const CANDIDATES: usize = 64;

@@ -16,6 +16,7 @@
 use thiserror::Error;
 
 use crate::{
+    candidates::{may_be_tried, without_others},
     limits::{CANDIDATE, CANDIDATES, STRANGER_FRAME},
     signaling::{Description, Message},
 };
@@ -170,12 +171,12 @@ impl Negotiation {
             (Phase::AwaitingOffer, Message::Offer(description)) => {
                 self.phase = Phase::Answering;
                 self.peer_frame = description.max_frame;
-                Ok(Some(Output::RemoteDescription(description.sdp)))
+                Ok(Some(Output::RemoteDescription(without_others(description.sdp))))
             }
             (Phase::AwaitingAnswer, Message::Answer(description)) => {
                 self.phase = Phase::Connecting;
                 self.peer_frame = description.max_frame;
-                Ok(Some(Output::RemoteDescription(description.sdp)))
+                Ok(Some(Output::RemoteDescription(without_others(description.sdp))))
             }
             (Phase::Answering | Phase::Connecting, Message::Candidate(candidate)) => Ok(self.remote_candidate(candidate)),
             (Phase::Established, Message::Candidate(_)) => Ok(None),
@@ -197,7 +198,7 @@ impl Negotiation {
     /// A bad candidate is skipped, not punished: others may connect.
     fn remote_candidate(&mut self, candidate: String) -> Option<Output> {
         let end = matches!(candidate.trim(), "" | "null" | "\"\"");
-        if end || candidate.len() > CANDIDATE || self.received_candidates == CANDIDATES {
+        if end || candidate.len() > CANDIDATE || self.received_candidates == CANDIDATES || !may_be_tried(&candidate) {
             return None;
         }
         self.received_candidates += 1;

@@ -15,6 +15,10 @@ fn description(max_frame: Option<usize>) -> Description {
     Description { sdp: "v=0".into(), max_frame }
 }
 
+fn candidate(host: &str) -> String {
+    format!(r#"{{"candidate":"candidate:1 1 udp 2113937151 {host} 54321 typ host","sdpMid":"0"}}"#)
+}
+
 /// A responder that has answered: candidates are due.
 fn connecting(max_frame: Option<usize>) -> Negotiation {
     let mut negotiation = Negotiation::new(Role::Responder, 300_000, 65_000);
@@ -76,8 +80,20 @@ fn the_end_of_candidates_is_no_candidate() {
 #[test]
 fn a_flood_of_candidates_is_cut_off() {
     let mut negotiation = connecting(None);
-    let passed = (0..10 * CANDIDATES).filter_map(|_| negotiation.handle(Input::Received(Message::Candidate("{}".into()))).unwrap()).count();
-    assert_eq!(passed, CANDIDATES);
+    let mut passed = |text: &str, count| {
+        (0..count).filter_map(|_| negotiation.handle(Input::Received(Message::Candidate(text.into()))).unwrap()).count()
+    };
+    assert_eq!(passed(&candidate("127.0.0.1"), 10 * CANDIDATES), 0, "not tried, and not counted");
+    assert_eq!(passed(&candidate("192.0.2.7"), 10 * CANDIDATES), CANDIDATES);
+}
+
+#[test]
+fn candidates_in_a_description_are_judged_as_well() {
+    let line = |host| format!("a=candidate:1 1 udp 1 {host} 54321 typ host\r\n");
+    let sdp = ["127.0.0.1", "192.0.2.7", "169.254.169.254"].map(line);
+    let offer = Message::Offer(Description { sdp: format!("v=0\r\n{}", sdp.concat()), max_frame: None });
+    let told = Negotiation::new(Role::Responder, 300_000, 65_000).handle(Input::Received(offer)).unwrap();
+    assert_eq!(told, Some(Output::RemoteDescription(format!("v=0\r\n{}", sdp[1]))));
 }
 
 #[test]
