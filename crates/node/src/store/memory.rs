@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use litemap::LiteMap;
 
 use super::{Identity, Key, Protection, Seed, StoreError, Usage};
 
@@ -19,14 +20,14 @@ struct Contents {
     capacity: u64,
     bytes: u64,
     blocks: HashMap<Key, Bytes>,
-    records: HashMap<String, Bytes>,
+    records: LiteMap<String, Bytes>,
     identity: Option<Seed>,
 }
 
 impl MemoryStore {
     /// An empty store for at most `capacity` bytes of blocks.
     pub fn new(capacity: u64) -> MemoryStore {
-        let contents = Contents { capacity, bytes: 0, blocks: HashMap::new(), records: HashMap::new(), identity: None };
+        let contents = Contents { capacity, bytes: 0, blocks: HashMap::new(), records: LiteMap::new(), identity: None };
         MemoryStore { contents: Arc::new(Mutex::new(contents)) }
     }
 

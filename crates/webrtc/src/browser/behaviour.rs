@@ -1,7 +1,7 @@
 //! Finds a signalling stream for every dial: on a connection that there is, or on one that it makes first.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     task::{Context, Poll},
 };
 
@@ -14,6 +14,7 @@ use libp2p_swarm::{
     behaviour::{ConnectionClosed, ConnectionEstablished},
     dial_opts::{DialOpts, PeerCondition},
 };
+use litemap::LiteMap;
 use send_wrapper::SendWrapper;
 use wasm_bindgen::JsValue;
 
@@ -50,15 +51,15 @@ pub struct Behaviour {
     shim: SendWrapper<Shim>,
     ends: Ends,
     /// Connections that are good for signalling: all but direct ones.
-    connections: HashMap<PeerId, Vec<ConnectionId>>,
+    connections: LiteMap<PeerId, Vec<ConnectionId>>,
     /// Dials of ours, and the request that waits for each.
-    dialling: HashMap<ConnectionId, SignalingRequest>,
+    dialling: LiteMap<ConnectionId, SignalingRequest>,
     actions: VecDeque<ToSwarm<Event, OpenSignaling>>,
 }
 
 impl Behaviour {
     pub(super) fn new(local: PeerId, shim: Shim, ends: Ends) -> Self {
-        Self { local, shim: SendWrapper::new(shim), ends, connections: HashMap::new(), dialling: HashMap::new(), actions: VecDeque::new() }
+        Self { local, shim: SendWrapper::new(shim), ends, connections: LiteMap::new(), dialling: LiteMap::new(), actions: VecDeque::new() }
     }
 
     /// What the browser knows of the path to `peer`; `None` if there is no direct connection to it.
