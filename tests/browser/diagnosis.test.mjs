@@ -1,12 +1,13 @@
 // Why a link is direct or not, as the page itself says it: in the console, in the panel, and in these tests' own failures.
 // Screenshots of the panel at 360 and 1,280 pixels go to tests/results, to be looked at.
 import assert from 'node:assert/strict'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { root } from '../../crates/web/build/paths.mjs'
 import { beginFetch, byTestId, fetched, openApp, peerId, publishRandom, reachable, until, ways } from '../app.mjs'
 import { launch } from '../browsers.mjs'
+import { createPages } from '../pages.mjs'
 import { createRelay } from '../relay.mjs'
 
 const RESULTS = join(root, 'tests', 'results')
@@ -47,6 +48,41 @@ for (const kind of ['chromium', 'firefox']) {
     }
     t.diagnostic(`as the dialler saw it:\n${await ways(receiving, [content.peer])}`)
     await panel(receiving, content.peer, `way-direct-${kind}`, /Connected directly/)
+  })
+}
+
+for (const kind of ['chromium', 'firefox']) {
+  test(`${kind}: a connection that closes while it is asked for its statistics`, async (t) => {
+    const source = await readFile(join(root, 'crates', 'webrtc', 'js', 'traces.js'), 'utf8')
+    const pages = await createPages({ script: "import { statisticsOf } from './traces.js'\nwindow.statisticsOf = statisticsOf", files: { 'traces.js': source } })
+    const server = await createRelay({ webRoot: pages.path })
+    const browser = await launch(kind)
+    t.after(() => Promise.all([browser.close(), server.stop(), pages.remove()]))
+    const page = await openApp(browser, server.url, { ready: false })
+    await page.waitForFunction(() => window.statisticsOf !== undefined)
+    const sizes = await page.evaluate(async () => {
+      const sizes = []
+      for (const when of ['before', 'during', 'after']) {
+        const [one, other] = [new RTCPeerConnection(), new RTCPeerConnection()]
+        one.onicecandidate = ({ candidate }) => other.addIceCandidate(candidate)
+        other.onicecandidate = ({ candidate }) => one.addIceCandidate(candidate)
+        const channel = one.createDataChannel('')
+        await one.setLocalDescription()
+        await other.setRemoteDescription(one.localDescription)
+        await other.setLocalDescription()
+        await one.setRemoteDescription(other.localDescription)
+        await new Promise((resolve) => (channel.onopen = resolve))
+        if (when === 'after') one.close()
+        const asked = window.statisticsOf(one)
+        if (when === 'during') one.close()
+        sizes.push((await asked).size)
+        one.close()
+        other.close()
+      }
+      return sizes
+    })
+    assert.ok(sizes[0] > 0, 'an open connection has statistics')
+    t.diagnostic(`rows: ${sizes.join(', ')}`)
   })
 }
 

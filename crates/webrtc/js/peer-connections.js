@@ -17,7 +17,7 @@
 //
 // Every peer connection ends with exactly one `closed` report, unless the node closed it itself.
 
-import { summarise, Traces } from './traces.js'
+import { statisticsOf, summarise, Traces } from './traces.js'
 
 /** What the other end of a `localPorts()` port looks like; the part of a MessagePort that is used. */
 class LocalPort {
@@ -301,13 +301,7 @@ class Peer {
   }
 
   async #statistics (request) {
-    const report = { event: 'statistics', request }
-    try {
-      Object.assign(report, summarise(await this.#connection.getStats()))
-    } catch {
-      // A connection that has just closed has no statistics.
-    }
-    this.#post(report)
+    this.#post({ event: 'statistics', request, ...summarise(await statisticsOf(this.#connection)) })
   }
 }
 

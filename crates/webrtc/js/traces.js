@@ -7,6 +7,8 @@ const ATTEMPTS = 4
 const PEERS = 64
 /** States and problems remembered of one attempt; a path that comes and goes could make any number. */
 const NOTES = 16
+/** Milliseconds in which a browser tells statistics: it takes a few. */
+const STATISTICS = 1_000
 
 /** One attempt: plain data in `record`, with times in milliseconds from its beginning. */
 class Trace {
@@ -54,16 +56,13 @@ class Trace {
 
   /** How the pairs of candidates stand, and which one is in use. */
   async look (connection) {
-    try {
-      const statistics = await connection.getStats()
-      const pairs = {}
-      for (const { type, state } of statistics.values()) if (type === 'candidate-pair') pairs[state] = (pairs[state] ?? 0) + 1
-      this.record.pairs = pairs
-      const selected = summarise(statistics)
-      if (selected.localCandidate) this.record.selected = selected
-    } catch {
-      // A connection that has just closed has no statistics.
-    }
+    const statistics = await statisticsOf(connection)
+    if (statistics.size === 0) return
+    const pairs = {}
+    for (const { type, state } of statistics.values()) if (type === 'candidate-pair') pairs[state] = (pairs[state] ?? 0) + 1
+    this.record.pairs = pairs
+    const selected = summarise(statistics)
+    if (selected.localCandidate) this.record.selected = selected
   }
 
   /** It is over; `undefined`: this node closed it. */
@@ -94,6 +93,22 @@ export class Traces {
   /** What is known of the attempts to reach a peer, the oldest first. */
   of (peer) {
     return (this.#peers.get(peer) ?? []).map(({ record }) => record)
+  }
+}
+
+/**
+ * The RTCStatsReport of a connection; an empty one where it has none. Firefox never answers for a connection that closes while it is asked, so
+ * nobody waits for longer than a browser needs.
+ */
+export async function statisticsOf (connection) {
+  let timer
+  const late = new Promise((resolve) => { timer = setTimeout(resolve, STATISTICS, new Map()) })
+  try {
+    return await Promise.race([connection.getStats(), late])
+  } catch {
+    return new Map()
+  } finally {
+    clearTimeout(timer)
   }
 }
 
