@@ -9,6 +9,7 @@ use web_time::Instant;
 
 use crate::{
     config::Config,
+    content::senders::Senders,
     error::Error,
     event::{Event, RelayStatus},
     history::History,
@@ -54,6 +55,8 @@ pub struct Inner {
     pub history: RefCell<History>,
     /// Relays as last reported by the driver.
     pub relays: RefCell<Vec<RelayStatus>>,
+    /// Whom to ask for content.
+    pub senders: Senders,
     /// Fires when the node stops.
     pub stopped: Notify,
     commands: RefCell<mpsc::Sender<Command>>,
@@ -85,6 +88,7 @@ impl Shared {
             peers: RefCell::default(),
             history: RefCell::default(),
             relays: RefCell::default(),
+            senders: Senders::default(),
             stopped: Notify::default(),
             commands: RefCell::new(commands),
             emit: Box::new(emit),

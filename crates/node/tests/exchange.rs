@@ -102,6 +102,30 @@ async fn who_sends_a_wrong_block_is_dropped_and_another_goes_on() {
 }
 
 #[wasm_bindgen_test]
+async fn of_two_that_have_it_the_faster_is_asked_more() {
+    let (one, other, requester) = (Peer::new("memory").await, Peer::new("memory").await, Peer::new("memory").await);
+    join(&requester, &one);
+    let way = join(&requester, &other);
+    let mut contents = 0u8;
+    let mut asked = async |count: u8| {
+        let before = other.served().len();
+        for _ in 0..count {
+            contents += 1;
+            let bytes = vec![contents; 1_048_576];
+            let root = publish_bytes(&one, &bytes).await;
+            assert!(publish_bytes(&other, &bytes).await == root);
+            requester.fetch(&root, Scope::Dag, &[&one, &other]).run().await.unwrap();
+        }
+        other.served().len() - before
+    };
+    way.slow(std::time::Duration::from_millis(20));
+    // Nobody is known to be slow, or fast, before it was asked for some time.
+    asked(10).await;
+    let slow = asked(30).await;
+    assert!(slow < 15, "{slow} of 30 were asked of the slow one");
+}
+
+#[wasm_bindgen_test]
 async fn a_range_brings_only_its_blocks() {
     let (provider, requester) = (Peer::new("memory").await, Peer::new("indexeddb").await);
     let root = publish_bytes(&provider, &content(6 * 1_048_576)).await;

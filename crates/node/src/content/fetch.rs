@@ -33,6 +33,7 @@ use shoal_protocol::{
 use web_time::Instant;
 
 use crate::{
+    content::senders::Asked,
     error::Error,
     event::{FetchProgress, Phase, Report},
     hash,
@@ -126,7 +127,13 @@ impl Fetch {
             let (peer, session, path, whole) = self.choose(&mut round, present).await?;
             let count = (!whole).then_some(SMALL);
             self.tell(&round, Phase::Fetching, present, Some((peer, path)));
-            match self.transfer(&mut download, &mut round, peer, &session, count).await {
+            let asked = Asked::new(&self.shared, peer);
+            let outcome = self.transfer(&mut download, &mut round, &asked, peer, &session, count).await;
+            match &outcome {
+                Outcome::Broken | Outcome::Busy | Outcome::Violation(_) => asked.fail(),
+                Outcome::Done | Outcome::Missing | Outcome::Failed(_) => drop(asked),
+            }
+            match outcome {
                 Outcome::Done => {}
                 Outcome::Broken => platform::sleep(Duration::from_millis(50)).await,
                 Outcome::Missing => {
@@ -212,17 +219,18 @@ impl Fetch {
         (known.clone().any(|dial| *dial == Dial::Running), known.any(|dial| matches!(dial, Dial::Failed(_))))
     }
 
-    /// A session worth asking now: a direct one for everything; a relayed one for everything when no direct one can be had, and for what is
+    /// A session worth asking now, of several alike by what each peer delivered lately: a direct one for everything; a relayed one for everything when no direct one can be had, and for what is
     /// small while one is being made.
     fn best(&self, round: &Round, started: Instant) -> Option<(PeerId, PeerSession, Path, bool)> {
         let candidates = self.candidates(round);
         let peers = self.shared.peers.borrow();
-        let sessions = candidates.iter().filter_map(|id| {
-            let peer = peers.peer(id)?;
-            let (session, path) = peer.session()?;
-            Some((*id, session.clone(), path, peer))
-        });
-        let (id, session, path, peer) = sessions.max_by_key(|(_, _, path, _)| *path)?;
+        let path_to = |id: &PeerId| peers.peer(id).and_then(|peer| peer.session()).map(|(_, path)| path);
+        let best = candidates.iter().filter_map(path_to).max()?;
+        let alike: Vec<PeerId> = candidates.into_iter().filter(|id| path_to(id) == Some(best)).collect();
+        let id = self.shared.senders.pick(&alike)?;
+        let peer = peers.peer(&id)?;
+        let (session, path) = peer.session()?;
+        let session = session.clone();
         let whole = path == Path::Direct || matches!(peer.dial, Dial::Failed(_)) || started.elapsed() >= DIRECT_PATIENCE;
         if whole {
             return Some((id, session, path, true));
@@ -240,6 +248,7 @@ impl Fetch {
         &self,
         download: &mut Download,
         round: &mut Round,
+        asked: &Asked,
         peer: PeerId,
         session: &PeerSession,
         count: Option<u64>,
@@ -269,6 +278,7 @@ impl Fetch {
                     Ok(kept) => {
                         // Credit only for what is durable: a slow disk slows the sender, and what waits here is bounded by the window.
                         stream.consumed(kept.on_the_wire);
+                        asked.delivered(kept.on_the_wire);
                         durable += kept.content;
                         self.stored.notify();
                         if round.throttle.due() {

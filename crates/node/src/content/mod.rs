@@ -3,5 +3,6 @@
 pub mod fetch;
 pub mod publish;
 pub mod read;
+pub mod senders;
 pub mod serve;
 pub mod source;

@@ -7,10 +7,11 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
-use futures::{AsyncRead, AsyncWrite};
-use shoal_node::notify::Notify;
+use futures::{AsyncRead, AsyncWrite, FutureExt, future::LocalBoxFuture, ready};
+use shoal_node::{notify::Notify, platform};
 
 /// Bytes one direction holds before writers wait.
 const CAPACITY: usize = 256 * 1024;
@@ -20,6 +21,8 @@ struct Direction {
     bytes: VecDeque<u8>,
     passed: u64,
     cut_at: Option<u64>,
+    /// How long each read takes.
+    late: Duration,
     closed: bool,
     waiting: Vec<Waker>,
 }
@@ -35,6 +38,7 @@ pub(crate) struct End {
     incoming: Rc<RefCell<Direction>>,
     outgoing: Rc<RefCell<Direction>>,
     happened: Notify,
+    reading: Option<LocalBoxFuture<'static, ()>>,
 }
 
 /// Breaks the connection.
@@ -50,6 +54,11 @@ impl Cut {
     pub(crate) fn after(&self, bytes: u64) {
         let mut direction = self.towards_first.borrow_mut();
         direction.cut_at = Some(direction.passed + bytes);
+    }
+
+    /// From now on each read at the first end takes so long.
+    pub(crate) fn slow(&self, late: Duration) {
+        self.towards_first.borrow_mut().late = late;
     }
 
     /// The same cut, counting what goes towards the second end.
@@ -76,11 +85,17 @@ pub(crate) fn pair() -> (End, End, Cut) {
     let (a, b) = (Rc::new(RefCell::new(Direction::default())), Rc::new(RefCell::new(Direction::default())));
     let happened = Notify::default();
     let cut = Cut { towards_first: a.clone(), other: b.clone(), happened: happened.clone() };
-    (End { incoming: a.clone(), outgoing: b.clone(), happened: happened.clone() }, End { incoming: b, outgoing: a, happened }, cut)
+    let end = |incoming, outgoing| End { incoming, outgoing, happened: happened.clone(), reading: None };
+    (end(a.clone(), b.clone()), end(b, a), cut)
 }
 
 impl AsyncRead for End {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let late = self.incoming.borrow().late;
+        if !late.is_zero() && !self.incoming.borrow().bytes.is_empty() {
+            ready!(self.reading.get_or_insert_with(|| platform::sleep(late).boxed_local()).poll_unpin(context));
+            self.reading = None;
+        }
         let mut incoming = self.incoming.borrow_mut();
         if incoming.bytes.is_empty() {
             if incoming.closed {
