@@ -1,19 +1,40 @@
 // Pages that run a node without the web app around it, for what the app does not offer: relays of the test's choice, and what becomes of them.
 import assert from 'node:assert/strict'
 import { openApp, until } from './app.mjs'
+import { packagePages } from './pages.mjs'
+import { createRelay } from './relay.mjs'
+
+/** A relay that serves pages with the npm package, and no web app; `stop()` removes them, too. */
+export async function createPackageRelay() {
+  const pages = await packagePages()
+  const relay = await createRelay({ webRoot: pages.path })
+  return {
+    ...relay,
+    async stop() {
+      await relay.stop()
+      await pages.remove()
+    },
+  }
+}
+
+/** Opens a page whose console has the npm package: `window.shoalPackage`. @param {object} [options] Of `openApp`. */
+export async function openPackage(browser, url, options) {
+  const page = await openApp(browser, url, { ...options, ready: false })
+  await page.waitForFunction(() => window.shoalPackage !== undefined, { timeout: 30_000 })
+  return page
+}
 
 /**
  * Opens a page and starts a node in it.
  * @param {import('node:test').TestContext} t Closes the page in the end.
  * @param {{ newPage(): Promise<import('puppeteer-core').Page> }} browser
- * @param {string} url Where `packagePages()` are served.
+ * @param {string} url Of a package's relay.
  * @param {object} config Of the node. It keeps everything in memory, unless told otherwise.
  * @param {{ prepare?: (page: import('puppeteer-core').Page) => Promise<unknown> }} [options] Of `openApp`.
  */
 export async function openNode(t, browser, url, config, { prepare } = {}) {
-  const page = await openApp(browser, url, { ready: false, prepare })
+  const page = await openPackage(browser, url, { prepare })
   t.after(() => page.isClosed() || page.close())
-  await page.waitForFunction(() => window.shoalPackage !== undefined, { timeout: 30_000 })
   await page.evaluate(async (config) => {
     window.shoal = await window.shoalPackage.createNode({ store: { kind: 'memory' }, ...config })
   }, config)

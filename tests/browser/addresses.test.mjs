@@ -3,29 +3,19 @@ import assert from 'node:assert/strict'
 import { createServer as createWebServer } from 'node:http'
 import { createServer } from 'node:net'
 import { after, before, test } from 'node:test'
-import { openApp, until } from '../app.mjs'
+import { reachable } from '../app.mjs'
 import { KINDS, launch } from '../browsers.mjs'
-import { packagePages } from '../pages.mjs'
-import { createRelay } from '../relay.mjs'
+import { createPackageRelay, openNode } from '../nodes.mjs'
 
 /** A name of the public internet, to the page; in truth this machine. */
 const ELSEWHERE = 'relay.shoal.example'
 /** PeerIds that nobody has: of the relays that are named, and of who is said to be behind them. */
 const NOBODY = '12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN'
 const SENDER = '12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA'
-/** Milliseconds; a machine that is busy building takes them. */
-const WITHIN = 30_000
 
-let pages
 let relay
-before(async () => {
-  pages = await packagePages()
-  relay = await createRelay({ webRoot: pages.path })
-})
-after(async () => {
-  await relay?.stop()
-  await pages?.remove()
-})
+before(async () => (relay = await createPackageRelay()))
+after(() => relay?.stop())
 
 /** A listener of this machine that counts who comes. */
 async function door(t, host) {
@@ -77,13 +67,8 @@ for (const kind of KINDS) {
 
     /** A page with a node, at this address of the relay. */
     const start = async (url, bootstrap) => {
-      const page = await openApp(browser, url, { ready: false })
-      await page.waitForFunction(() => window.shoalPackage !== undefined, { timeout: WITHIN })
-      await page.evaluate(async (bootstrap) => {
-        window.node = await window.shoalPackage.createNode({ store: { kind: 'memory' }, bootstrap })
-      }, bootstrap)
-      const status = () => page.evaluate(() => window.node.status())
-      await until(async () => (await status()).reachable, WITHIN, async () => JSON.stringify(await status()))
+      const page = await openNode(t, browser, url, { bootstrap })
+      await reachable(page)
       return page
     }
     /** Follows links that name each of these as the sender's relay; resolves to what became of the relays. */
@@ -93,9 +78,9 @@ for (const kind of KINDS) {
           const cid = 'bafkreifzjut3te7nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e'
           for (const via of named) {
             const signal = AbortSignal.timeout(1_000)
-            await window.node.fetchContent(cid, { from: [peer], via: [via], signal }).catch(() => undefined)
+            await window.shoal.fetchContent(cid, { from: [peer], via: [via], signal }).catch(() => undefined)
           }
-          return JSON.stringify((await window.node.diagnose(relay)).steps)
+          return JSON.stringify((await window.shoal.diagnose(relay)).steps)
         },
         SENDER,
         NOBODY,

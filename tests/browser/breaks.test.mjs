@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { randomInt } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 import { beginFetch, fetched, openApp, peerId, progressOf, publishRandom, reachable, until, ways } from '../app.mjs'
 import { launch } from '../browsers.mjs'
 import { cutUdp, healUdp, ownNetwork, shape } from '../namespace.mjs'

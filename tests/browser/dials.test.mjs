@@ -2,30 +2,21 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { launch } from '../browsers.mjs'
-import { openApp, peerId, reachable } from '../app.mjs'
-import { packagePages } from '../pages.mjs'
-import { createRelay } from '../relay.mjs'
+import { peerId, reachable } from '../app.mjs'
+import { createPackageRelay, openPackage } from '../nodes.mjs'
 
 const DIALS = process.env.SHOAL_LONG ? 1_000 : 200
 /** Milliseconds in which each must have become direct. */
 const DIRECT_WITHIN = 10_000
 
 let relay
-let pages
-before(async () => {
-  pages = await packagePages()
-  relay = await createRelay({ webRoot: pages.path })
-})
-after(async () => {
-  await relay?.stop()
-  await pages?.remove()
-})
+before(async () => (relay = await createPackageRelay()))
+after(() => relay?.stop())
 
 test(`${DIALS} dials, none fails`, async (t) => {
   const [listener, dialler] = await Promise.all([launch('chromium'), launch('chromium')])
   t.after(() => Promise.all([listener.close(), dialler.close()]))
-  const [listening, dialling] = await Promise.all([openApp(listener, relay.url, { ready: false }), openApp(dialler, relay.url, { ready: false })])
-  for (const page of [listening, dialling]) await page.waitForFunction(() => window.shoalPackage !== undefined, { timeout: 30_000 })
+  const [listening, dialling] = await Promise.all([openPackage(listener, relay.url), openPackage(dialler, relay.url)])
   await listening.evaluate(async () => {
     window.shoal = await window.shoalPackage.createNode({ store: { kind: 'memory' } })
   })

@@ -8,8 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { launch } from '../browsers.mjs'
 import { ALONE, ownNetwork, refusal } from '../namespace.mjs'
 import { createNetworkThere, THERE } from '../networks.mjs'
-import { holds, openNode, relaysOf } from '../nodes.mjs'
-import { packagePages } from '../pages.mjs'
+import { createPackageRelay, holds, openNode, relaysOf } from '../nodes.mjs'
 import { createRelay } from '../relay.mjs'
 
 /** How the address changes: in which browser, for how many milliseconds there is none, and within how many the page must be reachable by the new one. */
@@ -32,19 +31,16 @@ if (refused === undefined) {
 }
 
 function changes() {
-  let pages
   let site
   let there
   before(async () => {
     there = await createNetworkThere()
     await there.address(2)
-    pages = await packagePages()
     // The pages come from this machine itself: a secure context, whatever the network does.
-    site = await createRelay({ webRoot: pages.path })
+    site = await createPackageRelay()
   })
   after(async () => {
     await site?.stop()
-    await pages?.remove()
     there?.end()
   })
 

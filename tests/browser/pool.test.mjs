@@ -2,10 +2,9 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { after, before, test } from 'node:test'
-import { openApp, until } from '../app.mjs'
+import { until } from '../app.mjs'
 import { KINDS, launch } from '../browsers.mjs'
-import { packagePages } from '../pages.mjs'
-import { createRelay } from '../relay.mjs'
+import { createPackageRelay, openPackage } from '../nodes.mjs'
 
 /** Milliseconds; a machine that is busy building takes them. */
 const WITHIN = 30_000
@@ -14,21 +13,13 @@ const NOTICED = 35_000
 /** For a machine that is busy. */
 const ROOM = 10_000
 
-let pages
 let relay
-before(async () => {
-  pages = await packagePages()
-  relay = await createRelay({ webRoot: pages.path })
-})
-after(async () => {
-  await relay?.stop()
-  await pages?.remove()
-})
+before(async () => (relay = await createPackageRelay()))
+after(() => relay?.stop())
 
 /** A page with nodes of its own, by name. */
 async function open(browser) {
-  const page = await openApp(browser, relay.url, { ready: false })
-  await page.waitForFunction(() => window.shoalPackage !== undefined, { timeout: WITHIN })
+  const page = await openPackage(browser, relay.url)
   const call = (name, method, ...args) => page.evaluate((name, method, args) => window.nodes[name][method](...args), name, method, args)
   return {
     page,

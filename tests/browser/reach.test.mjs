@@ -7,8 +7,7 @@ import { after, before, test } from 'node:test'
 import { until } from '../app.mjs'
 import { KINDS, launch } from '../browsers.mjs'
 import { createClock } from '../clock.mjs'
-import { held, holds, openNode, reachedThrough, relaysOf, status } from '../nodes.mjs'
-import { packagePages } from '../pages.mjs'
+import { createPackageRelay, held, holds, openNode, reachedThrough, relaysOf, status } from '../nodes.mjs'
 import { createRelay } from '../relay.mjs'
 
 /** Milliseconds in which a page that woke up must be reachable again. */
@@ -16,21 +15,18 @@ const BACK_WITHIN = 10_000
 /** Seconds. */
 const HOUR = 3_600
 
-let pages
 /** Serves the pages, and is never broken. */
 let site
 let relays
 let browser
 before(async () => {
-  pages = await packagePages()
-  site = await createRelay({ webRoot: pages.path })
+  site = await createPackageRelay()
   relays = await Promise.all([createRelay(), createRelay(), createRelay()])
   browser = await launch('chromium')
 })
 after(async () => {
   await browser?.close()
   await Promise.all([site, ...(relays ?? [])].map((relay) => relay?.stop()))
-  await pages?.remove()
 })
 
 const startPage = (t, config, options) => openNode(t, browser, site.url, config, options)

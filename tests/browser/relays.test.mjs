@@ -2,13 +2,10 @@
 import assert from 'node:assert/strict'
 import { createConnection, createServer } from 'node:net'
 import { after, before, test } from 'node:test'
-import { openApp, until } from '../app.mjs'
 import { KINDS, launch } from '../browsers.mjs'
-import { packagePages } from '../pages.mjs'
+import { createPackageRelay, holds, openNode, openPackage } from '../nodes.mjs'
 import { createRelay } from '../relay.mjs'
 
-/** Milliseconds; a machine that is busy building takes them. */
-const WITHIN = 30_000
 /** Milliseconds by which everything comes later from the relay that slows down: no dial through it is as fast as one through the other. */
 const LATE = 400
 /** Dials whose work is counted. */
@@ -16,16 +13,9 @@ const COUNTED = 20
 /** Milliseconds after which the choice must have followed. */
 const FOLLOWED = 5_000
 
-let pages
 let relays
-before(async () => {
-  pages = await packagePages()
-  relays = await Promise.all([createRelay({ webRoot: pages.path }), createRelay()])
-})
-after(async () => {
-  await Promise.all((relays ?? []).map((relay) => relay.stop()))
-  await pages?.remove()
-})
+before(async () => (relays = await Promise.all([createPackageRelay(), createRelay()])))
+after(() => Promise.all((relays ?? []).map((relay) => relay.stop())))
 
 /** A way to a port of this machine on which everything is counted and can be made late. */
 async function delayedWay(t, target) {
@@ -61,20 +51,9 @@ for (const kind of KINDS) {
     const [steady, slowing] = relays
     const way = await delayedWay(t, slowing.port)
     const { peerId } = await (await fetch(`${slowing.url}/bootstrap`)).json()
-    const open = async () => {
-      const page = await openApp(browser, steady.url, { ready: false })
-      await page.waitForFunction(() => window.shoalPackage !== undefined, { timeout: WITHIN })
-      return page
-    }
-    const [page, others] = [await open(), await open()]
-    await page.evaluate(
-      async (bootstrap) => {
-        window.node = await window.shoalPackage.createNode({ store: { kind: 'memory' }, bootstrap })
-      },
-      [steady.url, `/ip4/127.0.0.1/tcp/${way.port}/ws/p2p/${peerId}`],
-    )
-    const reserved = () => page.evaluate(async () => (await window.node.status()).relays.filter(({ state }) => state === 'reserved').length)
-    await until(async () => (await reserved()) === 2, WITHIN, 'two relays do not hold')
+    const page = await openNode(t, browser, steady.url, { bootstrap: [steady.url, `/ip4/127.0.0.1/tcp/${way.port}/ws/p2p/${peerId}`] })
+    const others = await openPackage(browser, steady.url)
+    await holds(page, 2)
 
     /** Dials a node that is new, reachable through both relays. Whether the connection was made through the one that slows down. */
     const dial = async () => {
@@ -85,7 +64,7 @@ for (const kind of KINDS) {
         while ((await held()) < 2) await new Promise((resolve) => setTimeout(resolve, 10))
         return node.peerId
       }, [steady.url, slowing.url])
-      const { address } = await page.evaluate((peer) => window.node.connect(peer), peer)
+      const { address } = await page.evaluate((peer) => window.shoal.connect(peer), peer)
       await others.evaluate(() => window.node.stop())
       return address.includes(`/tcp/${way.port}/`)
     }

@@ -4,25 +4,21 @@ import { createServer } from 'node:net'
 import { after, before, test } from 'node:test'
 import { until } from '../app.mjs'
 import { launch } from '../browsers.mjs'
-import { packagePages } from '../pages.mjs'
-import { createRelay } from '../relay.mjs'
+import { createPackageRelay } from '../nodes.mjs'
 
 /** A PeerId that nobody has. */
 const NOBODY = '12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA'
 const WITHIN = 30_000
 
-let pages
 let relay
 let browser
 before(async () => {
-  pages = await packagePages()
-  relay = await createRelay({ webRoot: pages.path })
+  relay = await createPackageRelay()
   browser = await launch('chromium')
 })
 after(async () => {
   await browser?.close()
   await relay?.stop()
-  await pages?.remove()
 })
 
 /** A page with nodes of its own, by name: `call(name, (node) => …)`. */

@@ -5,8 +5,7 @@ import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { until } from '../app.mjs'
 import { KINDS, launch } from '../browsers.mjs'
-import { holds, openNode, reachedThrough, relaysOf, status } from '../nodes.mjs'
-import { packagePages } from '../pages.mjs'
+import { createPackageRelay, holds, openNode, reachedThrough, relaysOf, status } from '../nodes.mjs'
 import { createRelay } from '../relay.mjs'
 
 /** Milliseconds in which a page that woke up must be reachable again. */
@@ -14,20 +13,17 @@ const BACK_WITHIN = 10_000
 /** Milliseconds of sleep. */
 const ASLEEP = process.env.SHOAL_LONG ? 600_000 : 60_000
 
-let pages
 /** Serves the pages, and is never broken. */
 let site
 /** Does not sleep: strangers come from here. */
 let awake
 before(async () => {
-  pages = await packagePages()
-  site = await createRelay({ webRoot: pages.path })
+  site = await createPackageRelay()
   awake = await launch('chromium')
 })
 after(async () => {
   await awake?.close()
   await site?.stop()
-  await pages?.remove()
 })
 
 const FROZEN = {
