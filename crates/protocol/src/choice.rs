@@ -94,15 +94,7 @@ impl<Peer: Copy + Ord> Choice<Peer> {
 
     /// One of the candidates, by weight; none where all rest. `random` is in 0..1.
     pub fn pick(&self, candidates: &[Peer], now: Time, random: f64) -> Option<Peer> {
-        let weights = self.weights(candidates, now);
-        let mut point = random.clamp(0.0, 1.0) * weights.iter().map(|(_, weight)| weight).sum::<f64>();
-        for (peer, weight) in &weights {
-            point -= weight;
-            if point < 0.0 {
-                return Some(*peer);
-            }
-        }
-        weights.last().map(|(peer, _)| *peer)
+        draw(&self.weights(candidates, now), random)
     }
 
     /// All candidates, the best first; those that rest last.
@@ -150,6 +142,18 @@ impl<Peer: Copy + Ord> Choice<Peer> {
         record.advance(now);
         record
     }
+}
+
+/// Draws one by weight; `random` is in 0..1.
+pub(crate) fn draw<Item: Copy>(weighted: &[(Item, f64)], random: f64) -> Option<Item> {
+    let mut point = random.clamp(0.0, 1.0) * weighted.iter().map(|(_, weight)| weight).sum::<f64>();
+    for (item, weight) in weighted {
+        point -= weight;
+        if point < 0.0 {
+            return Some(*item);
+        }
+    }
+    weighted.last().map(|(item, _)| *item)
 }
 
 /// What is left of 1 after so many half-lives, to a thousandth: enough here, and free of the tables by which `exp2` is exact.

@@ -62,22 +62,10 @@ impl Health {
     }
 }
 
-/// Draws one by weight; `random` is in `0.0..1.0`.
-pub(super) fn draw<'a, Item>(weighted: &[(&'a Item, f64)], random: f64) -> Option<&'a Item> {
-    let total: f64 = weighted.iter().map(|(_, weight)| weight).sum();
-    let mut rest = random * total;
-    for (item, weight) in weighted {
-        rest -= weight;
-        if rest < 0.0 {
-            return Some(item);
-        }
-    }
-    weighted.last().map(|(item, _)| *item)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::choice::draw;
 
     fn at(seconds: u64) -> Time {
         Time::from_origin(Duration::from_secs(seconds))

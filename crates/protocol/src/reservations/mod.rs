@@ -31,6 +31,7 @@ use self::{
     candidate::{Candidate, State},
     source::Source,
 };
+use crate::choice::draw;
 use crate::limits::{
     RESERVATION_ADDRESSES, RESERVATION_AWAKE, RESERVATION_CANDIDATES, RESERVATION_FRESH, RESERVATION_HASTE, RESERVATION_NEEDED,
     RESERVATION_PATIENCE, RESERVATION_RENEWAL, RESERVATION_SPREAD, RESERVATION_SURPLUS,
@@ -392,13 +393,13 @@ impl<Id: Eq + Clone + Debug, Address: Clone + PartialEq + Debug> Reservations<Id
         };
         let configured = ready(Tier::Configured);
         if !configured.is_empty() {
-            return health::draw(&configured, random()).cloned();
+            return draw(&configured, random()).cloned();
         }
         // What worked in an earlier visit is the last resort: whoever runs the page may have chosen other relays since.
         let hope = self.reachable()
             || self.sources.iter().any(Source::is_asked)
             || self.candidates.iter().any(|candidate| candidate.tier == Tier::Configured && candidate.started().is_some());
-        if hope { None } else { health::draw(&ready(Tier::Remembered), random()).cloned() }
+        if hope { None } else { draw(&ready(Tier::Remembered), random()).cloned() }
     }
 }
 
