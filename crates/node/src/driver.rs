@@ -71,7 +71,7 @@ impl Driver {
         if let Err(error) = swarm.listen_on(webrtc) {
             tracing::error!(%error, "cannot accept direct connections");
         }
-        let dialling = Dialling::new();
+        let dialling = Dialling::default();
         Self {
             swarm,
             shared,

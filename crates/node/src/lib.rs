@@ -25,6 +25,8 @@ pub mod behaviour;
 #[cfg(target_arch = "wasm32")]
 pub mod bootstrap;
 #[cfg(target_arch = "wasm32")]
+pub mod chooser;
+#[cfg(target_arch = "wasm32")]
 pub mod content;
 #[cfg(target_arch = "wasm32")]
 pub mod driver;

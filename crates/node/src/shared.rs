@@ -8,8 +8,8 @@ use wasm_bindgen::JsValue;
 use web_time::Instant;
 
 use crate::{
+    chooser::Chooser,
     config::Config,
-    content::senders::Senders,
     error::Error,
     event::{Event, RelayStatus},
     history::History,
@@ -55,8 +55,8 @@ pub struct Inner {
     pub history: RefCell<History>,
     /// Relays as last reported by the driver.
     pub relays: RefCell<Vec<RelayStatus>>,
-    /// Whom to ask for content.
-    pub senders: Senders,
+    /// Whom to ask for content: by bytes.
+    pub senders: Chooser,
     /// Fires when the node stops.
     pub stopped: Notify,
     commands: RefCell<mpsc::Sender<Command>>,
@@ -88,7 +88,7 @@ impl Shared {
             peers: RefCell::default(),
             history: RefCell::default(),
             relays: RefCell::default(),
-            senders: Senders::default(),
+            senders: Chooser::default(),
             stopped: Notify::default(),
             commands: RefCell::new(commands),
             emit: Box::new(emit),

@@ -20,13 +20,13 @@ use libp2p::{
         dial_opts::{DialOpts, PeerCondition},
     },
 };
-use shoal_protocol::{choice::Choice, limits::ADDRESSES_PER_PEER, time::Time};
+use shoal_protocol::limits::ADDRESSES_PER_PEER;
 use web_time::Instant;
 
 use super::{Driver, MAX_UNSENT, RELAY_PATIENCE};
 use crate::{
+    chooser::Chooser,
     peers::{Dial, Path},
-    platform,
     transport::address::peer_of,
 };
 
@@ -36,13 +36,12 @@ const HASTE: Duration = Duration::from_millis(1_500);
 const AT_ONCE: usize = 2;
 
 /// The dials under way, and what is known of the relays from earlier ones.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Dialling {
     /// Relays, measured in connections made.
-    choice: Choice<PeerId>,
+    relays: Chooser,
     /// Those with a dial under way: as few as the swarm has of these.
     attempts: Vec<Attempt>,
-    started: Instant,
 }
 
 /// What is done to reach one peer.
@@ -77,20 +76,11 @@ impl Way {
 }
 
 impl Dialling {
-    pub(super) fn new() -> Self {
-        Self { choice: Choice::default(), attempts: Vec::new(), started: Instant::now() }
-    }
-
-    fn now(&self) -> Time {
-        Time::from_origin(self.started.elapsed())
-    }
-
     /// Takes the way that is to be tried next.
     fn take(&self, ways: &mut Vec<Way>) -> Option<Way> {
         let named = ways.iter().any(|way| way.named);
         let candidates: Vec<PeerId> = ways.iter().filter(|way| way.named == named).map(|way| way.relay).collect();
-        // Where all rest after a failure, the first is tried all the same: nothing else can be done.
-        let picked = self.choice.pick(&candidates, self.now(), platform::random_fraction()).or(candidates.first().copied())?;
+        let picked = self.relays.pick(&candidates)?;
         let place = ways.iter().position(|way| way.relay == picked)?;
         Some(ways.swap_remove(place))
     }
@@ -109,20 +99,19 @@ impl Dialling {
 
     /// A dial ended. Nothing where it was none through a relay, made here; else whether it made a second connection beside that of another relay.
     fn ended(&mut self, peer: PeerId, dial: ConnectionId, connected: bool, relay_stands: impl Fn(&PeerId) -> bool) -> Option<bool> {
-        let now = self.now();
         let attempt = self.attempt(peer)?;
         let index = attempt.running.iter().position(|(id, ..)| *id == dial)?;
         let (_, relay, begun) = attempt.running.swap_remove(index);
         let second = connected && std::mem::replace(&mut attempt.connected, true);
         if connected {
             attempt.left.clear();
-            self.choice.delivered(relay, 1, now);
-            self.choice.done(relay, now);
+            self.relays.delivered(relay, 1);
+            self.relays.done(relay);
         } else if begun.elapsed() >= HASTE || !relay_stands(&relay) {
-            self.choice.failed(relay, now);
+            self.relays.failed(relay);
         } else {
             // It answered at once that it does not know the peer: no fault of its own.
-            self.choice.done(relay, now);
+            self.relays.done(relay);
         }
         Some(second)
     }
@@ -187,8 +176,7 @@ impl Driver {
             let dial = options.connection_id();
             match self.swarm.dial(options) {
                 Ok(()) => {
-                    let now = self.dialling.now();
-                    self.dialling.choice.asked(relay, now);
+                    self.dialling.relays.asked(relay);
                     if let Some(attempt) = self.dialling.attempt(peer) {
                         attempt.running.push((dial, relay, Instant::now()));
                     }
