@@ -308,7 +308,7 @@ impl Peers {
     /// Those whose streams wait for a path may be tried anew at once: what failed before says nothing any more.
     pub fn forget_attempts(&mut self) {
         let stranded = |known: &&mut Peer| known.current().is_some_and(PeerSession::is_stranded);
-        self.peers.iter_mut().map(|(_, known)| known).filter(stranded).for_each(|known| known.tried = None);
+        self.all_mut().filter(stranded).for_each(|known| known.tried = None);
     }
 
     /// All, to be changed.

@@ -219,8 +219,8 @@ impl Fetch {
         (known.clone().any(|dial| *dial == Dial::Running), known.any(|dial| matches!(dial, Dial::Failed(_))))
     }
 
-    /// A session worth asking now, of several alike by what each peer delivered lately: a direct one for everything; a relayed one for everything when no direct one can be had, and for what is
-    /// small while one is being made.
+    /// A session worth asking now, of several alike by what each peer delivered lately: a direct one for everything; a relayed one for
+    /// everything when no direct one can be had, and for what is small while one is being made.
     fn best(&self, round: &Round, started: Instant) -> Option<(PeerId, PeerSession, Path, bool)> {
         let candidates = self.candidates(round);
         let peers = self.shared.peers.borrow();

@@ -4,14 +4,14 @@
 //! A page on a private network, or on this machine, was loaded from there or names a relay, or a resolver, there. To any other page an address
 //! that lies there comes from somebody who wants it to look what is behind it.
 
-use libp2p::{Multiaddr, multiaddr::Protocol};
+use libp2p::multiaddr::Protocol;
 use shoal_protocol::addresses::{Filter, Reach, reach_of, reach_of_host};
 
+use super::address::websocket_url;
 use crate::config::{Bootstrap, Source};
 
 /// The filter of a page of this origin (empty where it has none), with these settings.
 pub fn filter(bootstrap: &[Bootstrap], resolver: &str, origin: &str) -> Filter {
-    let near = |url: &str| authority(url).and_then(|(host, _)| reach_of_host(host));
     let of_entry = |entry: &Bootstrap| match entry {
         Bootstrap::Address(address) => reach_of(address),
         Bootstrap::Source(Source::Server(url)) => near(url),
@@ -22,8 +22,8 @@ pub fn filter(bootstrap: &[Bootstrap], resolver: &str, origin: &str) -> Filter {
     for entry in bootstrap {
         match entry {
             Bootstrap::Address(address) => {
-                if let Some((host, port)) = host_and_port(address) {
-                    filter.trust(&host, port);
+                if let Some((host, port)) = websocket_url(address).as_deref().and_then(authority) {
+                    filter.trust(host, port);
                 }
                 for part in address {
                     if let Protocol::Ws(path) | Protocol::Wss(path) = part {
@@ -44,10 +44,14 @@ pub fn filter(bootstrap: &[Bootstrap], resolver: &str, origin: &str) -> Filter {
 
 /// How near a server is that tells addresses: none that it tells may be nearer.
 pub fn reach_of_url(url: &str) -> Reach {
-    authority(url).and_then(|(host, _)| reach_of_host(host)).unwrap_or(Reach::Global)
+    near(url).unwrap_or(Reach::Global)
 }
 
-/// Host and port of an `http` or `https` URL, as the page's `URL` has written it.
+fn near(url: &str) -> Option<Reach> {
+    authority(url).and_then(|(host, _)| reach_of_host(host))
+}
+
+/// Host and port of a URL, as the page's `URL` or [`websocket_url`] has written it: the latter names the port always.
 fn authority(url: &str) -> Option<(&str, u16)> {
     let (scheme, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
@@ -56,20 +60,6 @@ fn authority(url: &str) -> Option<(&str, u16)> {
         // Not the colons of an IPv6 address, which stands in brackets.
         Some((host, port)) if !port.ends_with(']') => Some((host, port.parse().ok()?)),
         _ => Some((authority, default)),
-    }
-}
-
-fn host_and_port(address: &Multiaddr) -> Option<(String, u16)> {
-    let mut parts = address.iter();
-    let host = match parts.next()? {
-        Protocol::Ip4(ip) => ip.to_string(),
-        Protocol::Ip6(ip) => ip.to_string(),
-        Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) => name.into_owned(),
-        _ => return None,
-    };
-    match parts.next()? {
-        Protocol::Tcp(port) => Some((host, port)),
-        _ => None,
     }
 }
 

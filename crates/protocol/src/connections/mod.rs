@@ -7,9 +7,9 @@
 //!     └─ heard, moved, busy, failed: what a connection is worth
 //! ```
 //!
-//! Bounds hold for each peer, for each network ([`Network`]), and in all; for what is half open, see [`Handshakes`]. Never closed to make room: connections
-//! with work under way, and those of protected peers. Of the rest the least useful goes first: one that is not the only one to its peer,
-//! then unhealthy, then relayed, then long unused ones. A stranger takes the place only of a connection that has been unused
+//! Bounds hold for each peer, for each network ([`Network`]), and in all; for what is half open, see [`Handshakes`]. Never closed to make
+//! room: connections with work under way, and those of protected peers. Of the rest the least useful goes first: one that is not the only
+//! one to its peer, then unhealthy, then relayed, then long unused ones. A stranger takes the place only of a connection that has been unused
 //! for a while, so that a crowd of strangers cannot rotate through all places; what we dial ourselves may take any place.
 //!
 //! Whoever drives this reports what happens and carries out the orders; a connection that is ordered to be closed no longer counts.
