@@ -118,7 +118,7 @@ async fn of_two_that_have_it_the_faster_is_asked_more() {
         }
         other.served().len() - before
     };
-    way.slow(std::time::Duration::from_millis(20));
+    way.slow(std::time::Duration::from_millis(100));
     // Nobody is known to be slow, or fast, before it was asked for some time.
     asked(10).await;
     let slow = asked(30).await;
