@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { cargo } from './cargo.mjs'
 import { unlessFresh } from './fresh.mjs'
+import { shortenImports } from './names.mjs'
 import { orderFunctions } from './order.mjs'
 import { root, target, wasmPackage } from './paths.mjs'
 import { run } from './process.mjs'
@@ -12,7 +13,11 @@ import { ensureRust, ensureWasmBindgen, wasmBindgen } from './toolchain.mjs'
 
 /** The crates that end up in the module. */
 const CRATES = ['protocol', 'webrtc', 'node', 'web'].flatMap((crate) => [join(root, 'crates', crate, 'src'), join(root, 'crates', crate, 'Cargo.toml')])
-const INPUTS = [...CRATES, join(root, 'Cargo.toml'), join(root, 'Cargo.lock'), join(root, 'wasm-pack.toml'), join(root, 'crates', 'web', 'build', 'order.mjs')]
+const STEPS = ['binary.mjs', 'names.mjs', 'order.mjs'].map((step) => join(root, 'crates', 'web', 'build', step))
+const INPUTS = [...CRATES, join(root, 'Cargo.toml'), join(root, 'Cargo.lock'), join(root, 'wasm-pack.toml'), ...STEPS]
+
+const GLUE = join(wasmPackage, 'shoal_web.js')
+const MODULE = join(wasmPackage, 'shoal_web_bg.wasm')
 
 /**
  * Builds the wasm module, if something that it is made from changed.
@@ -21,8 +26,7 @@ const INPUTS = [...CRATES, join(root, 'Cargo.toml'), join(root, 'Cargo.lock'), j
 export async function buildWasm(tools) {
   const compiler = await ensureRust()
   const { package: name, profile, bindgen_flags: flags } = recipe.build
-  const outputs = [join(wasmPackage, 'shoal_web.js'), join(wasmPackage, 'shoal_web_bg.wasm')]
-  return unlessFresh('wasm', INPUTS, outputs, () => compile(name, profile, flags, tools), compiler)
+  return unlessFresh('wasm', INPUTS, [GLUE, MODULE], () => compile(name, profile, flags, tools), compiler)
 }
 
 async function compile(name, profile, flags, tools) {
@@ -34,8 +38,9 @@ async function compile(name, profile, flags, tools) {
   await step('binding the wasm to JavaScript', () =>
     run(wasmBindgen, [...flags, '--out-dir', wasmPackage, join(target, triple, profile, `${name.replaceAll('-', '_')}.wasm`)]),
   )
-  await step('ordering the wasm for its compression', async () => {
-    const module = join(wasmPackage, 'shoal_web_bg.wasm')
-    await writeFile(module, orderFunctions(await readFile(module)))
+  await step('making it smaller for its compression', async () => {
+    const shortened = shortenImports(orderFunctions(await readFile(MODULE)), await readFile(GLUE, 'utf8'))
+    await writeFile(MODULE, shortened.module)
+    await writeFile(GLUE, shortened.glue)
   })
 }
