@@ -1,4 +1,4 @@
-// Two hundred times in a row, a node that has never met the other one starts, dials it, and has a direct connection. None fails.
+// Two hundred times in a row, a node that has never met the other one starts, dials it, and has a direct connection. None fails. Nor when both dial.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { launch } from '../browsers.mjs'
@@ -6,6 +6,7 @@ import { peerId, reachable } from '../app.mjs'
 import { createPackageRelay, openPackage } from '../nodes.mjs'
 
 const DIALS = process.env.SHOAL_LONG ? 1_000 : 200
+const CROSSINGS = process.env.SHOAL_LONG ? 100 : 10
 /** Milliseconds in which each must have become direct. */
 const DIRECT_WITHIN = 10_000
 
@@ -34,6 +35,44 @@ test(`${DIALS} dials, none fails`, async (t) => {
   times.sort((a, b) => a - b)
   t.diagnostic(`direct after ${Math.round(times[DIALS >> 1])} ms (median), ${Math.round(times[Math.floor(DIALS * 0.99)])} ms (99th percentile)`)
 })
+
+/** Two dials that cross become one connection. Whoever gave way must not take its own dial for failed. */
+test(`${CROSSINGS} times two nodes dial each other at once, and both calls give a direct connection`, async (t) => {
+  const browsers = await Promise.all([launch('chromium'), launch('chromium')])
+  t.after(() => Promise.all(browsers.map((browser) => browser.close())))
+  const pages = await Promise.all(browsers.map((browser) => openPackage(browser, relay.url)))
+  for (let crossing = 1; crossing <= CROSSINGS; crossing += 1) {
+    const names = await Promise.all(
+      pages.map(async (page) => {
+        await page.evaluate(async () => {
+          window.shoal = await window.shoalPackage.createNode({ store: { kind: 'memory' } })
+        })
+        await reachable(page)
+        return peerId(page)
+      }),
+    )
+    const moment = Date.now() + 200
+    const got = await Promise.all(pages.map((page, side) => page.evaluate(dialAndStop, names[1 - side], moment)))
+    assert.deepEqual(got, ['direct', 'direct'], `crossing ${crossing}`)
+  }
+})
+
+/** In a page, at a moment. @returns the path of the connection that the call gave, or what went wrong. */
+async function dialAndStop(peer, moment) {
+  const node = window.shoal
+  await new Promise((resolve) => setTimeout(resolve, moment - Date.now()))
+  try {
+    const { path } = await node.connect(peer)
+    const { steps } = await node.diagnose(peer)
+    await new Promise((resolve) => setTimeout(resolve, 300)) // the other one's call
+    const failed = steps.filter(({ result }) => result === 'failed').map(({ name, detail }) => `${name}: ${detail}`)
+    return [path, ...failed].join(', ')
+  } catch (error) {
+    return `${error.name}: ${error.message}`
+  } finally {
+    await node.stop()
+  }
+}
 
 /** One new node dials and is gone again. @returns milliseconds from the call to the direct connection, the relay's connection being warm. */
 async function dialOnce(page, peer, number) {
