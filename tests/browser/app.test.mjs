@@ -73,6 +73,7 @@ test('write a note in Chromium, read it in Firefox', async (t) => {
   const receiving = await openApp(there, link, { viewport: WIDE })
   await receiving.waitForSelector(byTestId('receive-text'), { timeout: 30_000 })
   assert.equal(await receiving.$eval(byTestId('receive-text'), (place) => (place.value ?? place.textContent).trim()), NOTE)
+  for (const page of [sending, receiving]) await page.waitForFunction(() => /^1 browser\b/.test(document.getElementById('node-numbers').textContent), { timeout: 2_000 })
   await screenshots(receiving, 'note')
 })
 

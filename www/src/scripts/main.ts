@@ -78,8 +78,12 @@ addEventListener('beforeunload', (event) => {
 
 feed.on('status', ({ status }) => statusBar.show(status))
 feed.on('nearby', ({ nearby }) => nearbyPanel.show(nearby))
-feed.on('connectionOpened', () => void nearbyPanel.look())
-feed.on('connectionClosed', () => void nearbyPanel.look())
+for (const change of ['connectionOpened', 'connectionClosed'] as const) {
+  feed.on(change, () => {
+    void statusBar.look()
+    void nearbyPanel.look()
+  })
+}
 feed.on('serving', (event) => void outbox.serving(event))
 feed.on('restarted', () => statusBar.mention('The node was started again; everything stored is still here.'))
 

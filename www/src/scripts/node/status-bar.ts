@@ -165,7 +165,8 @@ export class StatusBar {
     void this.look()
   }
 
-  private async look(): Promise<void> {
+  /** Looks at the connections now, and from time to time from then on. */
+  async look(): Promise<void> {
     clearTimeout(this.timer)
     if (this.node === undefined) return
     try {
