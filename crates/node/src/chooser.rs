@@ -27,6 +27,11 @@ impl Chooser {
         self.choice.borrow().pick(candidates, self.now(), platform::random_fraction()).or(candidates.first().copied())
     }
 
+    /// Who should take over a long request from `current`, if anybody.
+    pub fn faster(&self, current: PeerId, others: &[PeerId]) -> Option<PeerId> {
+        self.choice.borrow().faster(&current, others, self.now())
+    }
+
     /// A peer is asked.
     pub fn asked(&self, peer: PeerId) {
         self.choice.borrow_mut().asked(peer, self.now());

@@ -126,6 +126,29 @@ async fn of_two_that_have_it_the_faster_is_asked_more() {
 }
 
 #[wasm_bindgen_test]
+async fn a_transfer_under_way_goes_on_with_a_faster_peer() {
+    let (slow, fast, requester) = (Peer::new("memory").await, Peer::new("memory").await, Peer::new("memory").await);
+    let bytes = content(24 * 1_048_576);
+    let root = publish_bytes(&slow, &bytes).await;
+    assert!(publish_bytes(&fast, &bytes).await == root);
+    let way = join(&requester, &slow);
+    // At most a megabyte a second.
+    way.slow(std::time::Duration::from_millis(250));
+    let fetch = requester.fetch(&root, Scope::Dag, &[&slow, &fast]);
+    let arrives = async {
+        platform::sleep(std::time::Duration::from_secs(1)).await;
+        join(&requester, &fast);
+    };
+    let (fetched, ()) = futures::future::join(fetch.run(), arrives).await;
+    fetched.unwrap();
+    assert!(read_all(&requester, &root).await == bytes);
+    let states = |peer: &Peer| peer.served().iter().map(|serving| serving.state).collect::<Vec<_>>();
+    assert_eq!((states(&slow), states(&fast)), (vec!["ended"], vec!["done"]));
+    let (before, after) = (slow.served()[0].bytes, fast.served()[0].bytes);
+    assert!(before > 0 && after > before, "{before} bytes of the slow one, {after} of the fast one");
+}
+
+#[wasm_bindgen_test]
 async fn a_range_brings_only_its_blocks() {
     let (provider, requester) = (Peer::new("memory").await, Peer::new("indexeddb").await);
     let root = publish_bytes(&provider, &content(6 * 1_048_576)).await;

@@ -97,6 +97,20 @@ impl<Peer: Copy + Ord> Choice<Peer> {
         draw(&self.weights(candidates, now), random)
     }
 
+    /// Who should go on with a long request in place of `current`, which has it now: the best of those who promise
+    /// [`CHOICE_GAIN`](limits::CHOICE_GAIN) times as much, each shared by what it has under way. Of whom nothing is known yet promises as
+    /// much as the best.
+    pub fn faster(&self, current: &Peer, others: &[Peer], now: Time) -> Option<Peer> {
+        let held = self.known(current, now);
+        let share = held.rate()? / f64::from(held.under_way.max(1));
+        let others: Vec<Peer> = others.iter().copied().filter(|peer| peer != current).collect();
+        let promises = self.weights(&others, now).into_iter().filter(|(peer, promised)| match self.known(peer, now).rate() {
+            Some(_) => *promised >= share * limits::CHOICE_GAIN,
+            None => true,
+        });
+        promises.max_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(peer, _)| peer)
+    }
+
     /// All candidates, the best first; those that rest last.
     pub fn ranked(&self, candidates: &[Peer], now: Time) -> Vec<Peer> {
         let mut ranked: Vec<(Peer, f64)> = self.weights(candidates, now);

@@ -142,6 +142,12 @@ pub const CHOICE_LEAST_SHARE: f64 = 0.02;
 pub const CHOICE_FIRST_REST: Duration = Duration::from_millis(500);
 /// The longest rest: half a minute. A person who repairs something should not wait longer for it to be noticed.
 pub const CHOICE_LONGEST_REST: Duration = Duration::from_secs(30);
+/// How much more than the present one another must promise to take over a request under way: twice as much. What one delivers varies by less
+/// from second to second, and to change costs a round trip and what is on its way.
+pub const CHOICE_GAIN: f64 = 2.0;
+/// How long a request stays with one before another may take it over: 3 s, in which a rate shows; doubled by each change, so that many who
+/// do not have what is asked for cannot break it into pieces.
+pub const CHOICE_STAY: Duration = Duration::from_secs(3);
 /// Candidates remembered: 1,024. Beyond it, who was not asked for longest is forgotten, and counts as unknown again.
 pub const CHOICE_PEERS: usize = 1_024;
 

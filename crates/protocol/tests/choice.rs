@@ -128,3 +128,46 @@ fn memory_is_bounded_and_keeps_who_is_being_asked() {
     assert_eq!(choice.ranked(&[0, 9_999], at(10_100)), [9_999, 0]);
     assert!(format!("{choice:?}").matches("Record {").count() <= limits::CHOICE_PEERS);
 }
+
+/// One is asked for ten seconds, all the while; in each it delivers so much.
+fn held(choice: &mut Choice<usize>, peer: usize, rate: u64) {
+    choice.asked(peer, at(0));
+    for tenth in 1..=100 {
+        choice.delivered(peer, rate / 10, at(tenth * 100));
+    }
+}
+
+#[test]
+fn a_request_under_way_goes_to_one_who_promises_twice_as_much() {
+    let mut choice = Choice::default();
+    for (peer, rate) in [(0, 1_000), (1, 1_900), (2, 2_200), (3, 2_500)] {
+        held(&mut choice, peer, rate);
+        if peer > 0 {
+            choice.done(peer, at(10_000));
+        }
+    }
+    assert!(choice.faster(&0, &[0, 1], at(10_000)).is_none(), "less than twice as much");
+    assert!(choice.faster(&0, &[0, 1, 2], at(10_000)) == Some(2));
+    assert!(choice.faster(&0, &[0, 1, 2, 3], at(10_000)) == Some(3), "the best");
+    // With another request already at it, half is left.
+    choice.asked(3, at(10_000));
+    assert!(choice.faster(&0, &[0, 1, 3], at(10_000)).is_none());
+    // One that rests after a failure is nobody's hope.
+    choice.failed(2, at(10_000));
+    assert!(choice.faster(&0, &[0, 1, 2], at(10_000)).is_none());
+}
+
+#[test]
+fn one_of_whom_nothing_is_known_is_tried_and_one_that_stalls_is_left() {
+    let mut choice = Choice::default();
+    held(&mut choice, 0, 1_000);
+    assert!(choice.faster(&0, &[0], at(10_000)).is_none(), "nobody else");
+    assert!(choice.faster(&0, &[0, 1], at(10_000)) == Some(1));
+    held(&mut choice, 1, 600);
+    choice.done(1, at(10_000));
+    assert!(choice.faster(&0, &[0, 1], at(10_000)).is_none(), "it is slower");
+    assert!(choice.faster(&0, &[0, 1], at(13_000)) == Some(1), "nothing came for three seconds");
+    // Of a request that has only begun nothing is known.
+    choice.asked(2, at(13_000));
+    assert!(choice.faster(&2, &[0, 1], at(13_010)).is_none());
+}

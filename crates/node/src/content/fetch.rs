@@ -8,6 +8,8 @@
 //!                                                       └─wait─┘  (dial, relay back, sender's tab opened again)
 //! ```
 //!
+//! A peer that is slow is left for one that is faster, as for a break.
+//!
 //! Each round starts from the store, so a break costs what was in flight and nothing else: what arrived is durable and is not asked for
 //! again. Blocks are verified before they are stored; a block that does not verify costs its sender the connection.
 
@@ -28,6 +30,7 @@ use shoal_protocol::{
         walk::Scope,
     },
     exchange::{self, Download, DownloadError, Refusal},
+    limits::CHOICE_STAY,
     session::Priority,
 };
 use web_time::Instant;
@@ -50,6 +53,8 @@ use crate::{
 const RETRY: Duration = Duration::from_secs(2);
 /// How long a direct connection may take before a relayed one carries the whole.
 const DIRECT_PATIENCE: Duration = Duration::from_secs(10);
+/// How often to look whether another peer would be faster.
+const LOOK: Duration = Duration::from_secs(1);
 /// Blocks asked for over a relay while the direct connection is being made: the root, so that size and name can be shown at once.
 const SMALL: u64 = 1;
 
@@ -81,6 +86,8 @@ enum Outcome {
     Missing,
     /// The peer has too much to do.
     Busy,
+    /// Another one is to go on with it.
+    Left(PeerId),
     /// The peer broke the rules.
     Violation(String),
     /// Our own store failed, or the content itself is broken.
@@ -103,6 +110,9 @@ struct Kept {
 
 struct Round {
     tried: Vec<PeerId>,
+    /// Who is to go on with what another one was slow at, and how many times somebody was left.
+    next: Option<PeerId>,
+    left: u32,
     throttle: Throttle,
     total: Option<u64>,
 }
@@ -113,7 +123,7 @@ impl Fetch {
     /// # Errors
     /// Where no peer is known at all, the store fails, or the DAG is malformed; absence of peers is waited out.
     pub async fn run(self) -> Result<(), Error> {
-        let mut round = Round { tried: Vec::new(), throttle: Throttle::default(), total: None };
+        let mut round = Round { tried: Vec::new(), next: None, left: 0, throttle: Throttle::default(), total: None };
         self.tell(&round, Phase::Local, 0, None);
         loop {
             let mut download = Download::new(self.root.clone(), self.scope);
@@ -125,13 +135,14 @@ impl Fetch {
                 return Ok(());
             }
             let (peer, session, path, whole) = self.choose(&mut round, present).await?;
+            round.next = None;
             let count = (!whole).then_some(SMALL);
             self.tell(&round, Phase::Fetching, present, Some((peer, path)));
             let asked = Asked::new(&self.shared, peer);
             let outcome = self.transfer(&mut download, &mut round, &asked, peer, &session, count).await;
             match &outcome {
                 Outcome::Broken | Outcome::Busy | Outcome::Violation(_) => asked.fail(),
-                Outcome::Done | Outcome::Missing | Outcome::Failed(_) => drop(asked),
+                Outcome::Done | Outcome::Missing | Outcome::Left(_) | Outcome::Failed(_) => drop(asked),
             }
             match outcome {
                 Outcome::Done => {}
@@ -140,6 +151,10 @@ impl Fetch {
                     round.tried.push(peer);
                 }
                 Outcome::Busy => platform::sleep(RETRY).await,
+                Outcome::Left(next) => {
+                    round.next = Some(next);
+                    round.left += 1;
+                }
                 Outcome::Violation(reason) => {
                     round.tried.push(peer);
                     self.shared.drop_peer(peer, &reason);
@@ -227,7 +242,7 @@ impl Fetch {
         let path_to = |id: &PeerId| peers.peer(id).and_then(|peer| peer.session()).map(|(_, path)| path);
         let best = candidates.iter().filter_map(path_to).max()?;
         let alike: Vec<PeerId> = candidates.into_iter().filter(|id| path_to(id) == Some(best)).collect();
-        let id = self.shared.senders.pick(&alike)?;
+        let id = round.next.filter(|next| alike.contains(next)).or_else(|| self.shared.senders.pick(&alike))?;
         let peer = peers.peer(&id)?;
         let (session, path) = peer.session()?;
         let session = session.clone();
@@ -242,6 +257,16 @@ impl Fetch {
             let _ = self.shared.dial(id, self.via.clone());
         }
         round.total.is_none().then_some((id, session, path, false))
+    }
+
+    /// Who should go on in place of this one: somebody to whom there is a better path, or who promises to be much faster.
+    fn faster(&self, round: &Round, peer: PeerId, path: Path) -> Option<PeerId> {
+        let candidates = self.candidates(round);
+        let peers = self.shared.peers.borrow();
+        let path_to = |id: &PeerId| peers.peer(id).and_then(|peer| peer.session()).map(|(_, path)| path);
+        let (better, alike) =
+            candidates.into_iter().filter(|id| path_to(id) >= Some(path)).partition::<Vec<_>, _>(|id| path_to(id) > Some(path));
+        self.shared.senders.pick(&better).or_else(|| self.shared.senders.faster(peer, &alike))
     }
 
     async fn transfer(
@@ -266,6 +291,7 @@ impl Fetch {
         let mut durable = download.progress().bytes;
         let mut ended = None;
         let mut lost = None::<Instant>;
+        let mut look = platform::sleep(CHOICE_STAY.saturating_mul(1 << round.left.min(16))).boxed_local().fuse();
         loop {
             if keeping.is_empty()
                 && let Some(outcome) = ended.take()
@@ -310,6 +336,15 @@ impl Fetch {
                 },
                 // The session finds new paths by itself, and what was under way goes on. Meanwhile another peer may have it.
                 () = changed.fuse() => self.note_path(round, durable, peer, session, &mut lost),
+                () = look => {
+                    look = platform::sleep(LOOK).boxed_local().fuse();
+                    if ended.is_none()
+                        && let Some(path) = session.path()
+                        && let Some(next) = self.faster(round, peer, path)
+                    {
+                        ended = Some(Outcome::Left(next));
+                    }
+                }
                 () = patience(lost).fuse() => {
                     lost = Some(Instant::now());
                     if ended.is_none() && self.best(round, Instant::now()).is_some() {
