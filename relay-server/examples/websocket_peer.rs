@@ -25,7 +25,11 @@ use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
 use libp2p::{Stream, StreamProtocol, Swarm, Transport as _, identity::Keypair, noise, swarm};
 use tokio::{net::TcpListener, sync::mpsc};
 
-use crate::{admission::Door, health::Health, websocket::Arrival};
+use crate::{
+    admission::{Door, Visitors},
+    health::Health,
+    websocket::Arrival,
+};
 
 #[allow(dead_code, reason = "the relay's own, of which a part is used here")]
 #[path = "../src/addresses.rs"]
@@ -68,7 +72,7 @@ async fn main() -> io::Result<()> {
         }
     });
 
-    let door = Door::new(usize::MAX, usize::MAX);
+    let door = Door::new(usize::MAX, usize::MAX, &Visitors::new());
     let libp2p = move |upgrade: WebSocketUpgrade, ConnectInfo(remote): ConnectInfo<SocketAddr>| async move {
         let knock = door.knock(Some(remote.ip().into())).expect("there is room for everybody");
         upgraded(upgrade, async move |socket| drop(arrive.send(Arrival { socket, remote, knock }).await))

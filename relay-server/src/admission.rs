@@ -8,7 +8,7 @@ use std::{
 };
 
 use shoal_protocol::{
-    connections::{HandshakeLimits, Handshakes, Network},
+    connections::{HandshakeLimits, Handshakes, Network, Suspects},
     time::Time,
 };
 use tokio::sync::Notify;
@@ -76,10 +76,7 @@ impl Drop for Ticket {
 
 /// A door: few stand in it at once, and whoever stands there for long makes room for the next one.
 #[derive(Clone, Debug)]
-pub(crate) struct Door {
-    opened: Instant,
-    standing: Arc<Mutex<Standing>>,
-}
+pub(crate) struct Door(Arc<Mutex<Standing>>);
 
 #[derive(Debug)]
 struct Standing {
@@ -87,32 +84,51 @@ struct Standing {
     /// Who is told to leave, by number: as many as there are handshakes.
     told: HashMap<u64, Arc<Notify>>,
     next: u64,
+    visitors: Visitors,
+}
+
+/// What is known of those who came to any of the doors.
+#[derive(Clone, Debug)]
+pub(crate) struct Visitors {
+    opened: Instant,
+    suspects: Arc<Mutex<Suspects>>,
+}
+
+impl Visitors {
+    /// Nobody has come yet.
+    pub(crate) fn new() -> Self {
+        Self { opened: Instant::now(), suspects: Arc::default() }
+    }
+
+    fn now(&self) -> Time {
+        Time::from_origin(self.opened.elapsed())
+    }
 }
 
 impl Door {
     /// In which `total` stand at once, `per_network` of them from one network.
-    pub(crate) fn new(total: usize, per_network: usize) -> Self {
+    pub(crate) fn new(total: usize, per_network: usize, visitors: &Visitors) -> Self {
         let limits = HandshakeLimits { total, per_network, abortable: Some(limits::UNDISTURBED) };
-        let standing = Standing { handshakes: Handshakes::new(limits), told: HashMap::new(), next: 0 };
-        Self { opened: Instant::now(), standing: Arc::new(Mutex::new(standing)) }
+        let standing = Standing { handshakes: Handshakes::new(limits), told: HashMap::new(), next: 0, visitors: visitors.clone() };
+        Self(Arc::new(Mutex::new(standing)))
     }
 
     /// Somebody comes, from a network that is perhaps not known. None if there is no room, and nobody stands there long enough.
     pub(crate) fn knock(&self, network: Option<Network>) -> Option<Knock> {
-        let mut standing = lock(&self.standing);
-        let (id, now) = (standing.next, Time::from_origin(self.opened.elapsed()));
-        let aborted = standing.handshakes.begin(id, network, now).ok()?;
+        let mut standing = lock(&self.0);
+        let (id, visitors) = (standing.next, standing.visitors.clone());
+        let aborted = standing.handshakes.begin(id, network, &mut lock(&visitors.suspects), visitors.now()).ok()?;
         standing.next += 1;
         if let Some(told) = aborted.and_then(|aborted| standing.told.remove(&aborted)) {
             told.notify_one();
         }
         let told = Arc::new(Notify::new());
         standing.told.insert(id, Arc::clone(&told));
-        Some(Knock { id, told, standing: Arc::clone(&self.standing) })
+        Some(Knock { id, told, standing: Arc::clone(&self.0) })
     }
 }
 
-/// Somebody in a [`Door`]. Dropped when it has come in, or has left.
+/// Somebody in a [`Door`]. Dropped, it has left without having come in, and its network is suspect for a while.
 #[derive(Debug)]
 pub(crate) struct Knock {
     id: u64,
@@ -125,12 +141,19 @@ impl Knock {
     pub(crate) fn told_to_leave(&self) -> Arc<Notify> {
         Arc::clone(&self.told)
     }
+
+    /// It has shown what it wants, or who it is.
+    pub(crate) fn come_in(self) {
+        lock(&self.standing).handshakes.finished(self.id);
+    }
 }
 
 impl Drop for Knock {
     fn drop(&mut self) {
         let mut standing = lock(&self.standing);
-        standing.handshakes.end(self.id);
+        let visitors = standing.visitors.clone();
+        // Nothing happens if it has come in, or was told to leave.
+        standing.handshakes.failed(self.id, &mut lock(&visitors.suspects), visitors.now());
         standing.told.remove(&self.id);
     }
 }
@@ -162,7 +185,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_stands_in_the_door_for_long_is_told_to_leave() {
-        let door = Door::new(2, 2);
+        let door = Door::new(2, 2, &Visitors::new());
         let first = door.knock(Some(network("192.0.2.1"))).unwrap();
         let second = door.knock(None).unwrap();
         assert!(door.knock(None).is_none(), "nobody stands there for long");
@@ -170,6 +193,6 @@ mod tests {
         let third = door.knock(Some(network("192.0.2.2"))).unwrap();
         first.told_to_leave().notified().await;
         drop((first, second, third));
-        assert!(lock(&door.standing).told.is_empty() && lock(&door.standing).handshakes.is_empty());
+        assert!(lock(&door.0).told.is_empty() && lock(&door.0).handshakes.is_empty());
     }
 }

@@ -90,7 +90,9 @@ async fn serve_connection(stream: TcpStream, remote: SocketAddr, ticket: Ticket,
     let knock = Mutex::new(Some(knock));
     let service = service_fn(move |mut request| {
         // The first request is here: it no longer stands in the door.
-        drop(knock.lock().unwrap_or_else(PoisonError::into_inner).take());
+        if let Some(knock) = knock.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            knock.come_in();
+        }
         request.extensions_mut().insert(Remote(remote));
         router.clone().call(request)
     });

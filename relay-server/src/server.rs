@@ -27,7 +27,7 @@ use tracing::{debug, info, warn};
 
 use crate::{
     addresses::{self, Addresses},
-    admission::{Door, Gate},
+    admission::{Door, Gate, Visitors},
     behaviour::{Behaviour, BehaviourEvent, Occupancy, worth_keeping},
     health::Health,
     http::{self, Site},
@@ -90,6 +90,7 @@ async fn serve(config: &Config) -> Result<(), ServerError> {
     let addresses = Addresses::default();
     let (arrivals, arriving) = mpsc::channel(limits::ARRIVALS);
     let vantage = Vantage::new(config);
+    let visitors = Visitors::new();
     let site = Site {
         peer: key.public().to_peer_id(),
         addresses: addresses.clone(),
@@ -104,8 +105,8 @@ async fn serve(config: &Config) -> Result<(), ServerError> {
                 config.max_connections_per_network + config.max_pending_per_network + limits::SILENT_PER_NETWORK
             },
         ),
-        silent: Door::new(limits::SILENT, limits::SILENT_PER_NETWORK),
-        handshakes: Door::new(config.max_pending, config.max_pending_per_network),
+        silent: Door::new(limits::SILENT, limits::SILENT_PER_NETWORK, &visitors),
+        handshakes: Door::new(config.max_pending, config.max_pending_per_network, &visitors),
         vantage: vantage.clone(),
         arrivals,
     };

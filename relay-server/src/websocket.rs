@@ -134,7 +134,9 @@ async fn secured(arrival: Arrival, noise: noise::Config, health: Arc<Health>, bo
             Err(io::ErrorKind::ConnectionAborted.into())
         }
     };
-    drop(knock);
+    if outcome.is_ok() {
+        knock.come_in();
+    }
     outcome
 }
 

@@ -114,6 +114,11 @@ pub const CONNECTIONS_PER_NETWORK: usize = 32;
 pub const DIALS: usize = 64;
 /// Others' dials under way, each of which costs a handshake. A page cannot abort one, so further ones are refused.
 pub const HANDSHAKES: usize = 64;
+/// How long a network is suspect one of whose handshakes came to nothing: a minute. Whoever lost a connection on the way comes back
+/// sooner, and it costs an honest one nothing as long as there is room.
+pub const SUSPECT: Duration = Duration::from_secs(60);
+/// Suspect networks that are remembered: as many as a large botnet has, 2 MB. Beyond it those are forgotten that were suspect first.
+pub const SUSPECT_NETWORKS: usize = 16_384;
 /// How long a connection may be of no use: half a minute, enough to repeat a signalling exchange.
 pub const CONNECTION_IDLE: Duration = Duration::from_secs(30);
 /// How long a connection must have been of no use before a stranger may take its place: 5 s. Shorter, and a crowd of strangers would

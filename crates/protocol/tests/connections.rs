@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 
 use proptest::prelude::*;
 use shoal_protocol::{
-    connections::{Connections, HandshakeLimits, Handshakes, Limits, Network, Opened, Order, Path, Reason, Refused},
+    connections::{Connections, HandshakeLimits, Handshakes, Limits, Network, Opened, Order, Path, Reason, Refused, Suspects},
     limits,
     time::Time,
 };
@@ -176,20 +176,42 @@ fn our_own_sleep_is_held_against_nobody() {
 
 #[test]
 fn half_open_ones_are_few_and_the_oldest_of_the_most_crowded_network_goes() {
-    let mut half_open = Handshakes::<u32>::new(HANDSHAKES);
-    let mut begin = |id, number, second| half_open.begin(id, network(number), at(second));
+    let (mut half_open, mut suspects) = (Handshakes::<u32>::new(HANDSHAKES), Suspects::default());
+    let mut begin = |id, number, second| half_open.begin(id, network(number), &mut suspects, at(second));
     assert_eq!([begin(0, 0, 0), begin(1, 0, 1), begin(9, 9, 1)], [Ok(None); 3]);
     assert_eq!(begin(2, 0, 0), Err(Refused::Handshakes), "none is old enough");
-    half_open.end(9);
-    let mut begin = |id, number, second| half_open.begin(id, network(number), at(second));
+    half_open.finished(9);
+    let mut begin = |id, number, second| half_open.begin(id, network(number), &mut suspects, at(second));
     assert_eq!(begin(2, 0, 2), Ok(Some(0)), "as many as one network may have: it loses its own oldest");
     assert_eq!([begin(3, 3, 3), begin(4, 4, 4)], [Ok(None); 2]);
     assert_eq!(begin(5, 5, 5), Ok(Some(1)), "as many as there may be: the most crowded network loses its oldest");
     assert_eq!(half_open.len(), 4);
 
     let mut half_open = Handshakes::<u32>::new(HandshakeLimits { abortable: None, ..HANDSHAKES });
-    assert_eq!([0, 1].map(|id| half_open.begin(id, network(0), at(0))), [Ok(None); 2]);
-    assert_eq!(half_open.begin(2, network(0), at(9)), Err(Refused::Handshakes));
+    assert_eq!([0, 1].map(|id| half_open.begin(id, network(0), &mut suspects, at(0))), [Ok(None); 2]);
+    assert_eq!(half_open.begin(2, network(0), &mut suspects, at(9)), Err(Refused::Handshakes));
+}
+
+#[test]
+fn a_network_whose_handshakes_came_to_nothing_loses_its_places_at_once_to_one_of_a_better_name() {
+    let (mut half_open, mut suspects) = (Handshakes::<u32>::new(HANDSHAKES), Suspects::default());
+    // All places are taken; the first one fails, and comes again at once.
+    (0..4).for_each(|id| assert_eq!(half_open.begin(id, network(id), &mut suspects, at(0)), Ok(None)));
+    half_open.failed(0, &mut suspects, at(0));
+    assert_eq!(half_open.begin(10, network(0), &mut suspects, at(0)), Ok(None));
+    half_open.failed(1, &mut suspects, at(0));
+    assert_eq!(half_open.begin(11, network(1), &mut suspects, at(0)), Ok(None));
+    assert_eq!(half_open.begin(12, network(0), &mut suspects, at(0)), Err(Refused::Handshakes), "suspects wait for each other");
+    assert_eq!(half_open.begin(5, network(5), &mut suspects, at(0)), Ok(Some(10)), "others need not wait for them");
+    assert_eq!(half_open.begin(6, network(6), &mut suspects, at(0)), Ok(Some(11)));
+    assert_eq!(half_open.begin(7, network(7), &mut suspects, at(0)), Err(Refused::Handshakes), "only others are left");
+    // Done in time is no failure, and a failure is forgotten.
+    half_open.finished(5);
+    assert_eq!(half_open.begin(13, network(5), &mut suspects, at(0)), Ok(None));
+    assert_eq!(half_open.begin(8, network(8), &mut suspects, at(0)), Err(Refused::Handshakes));
+    half_open.finished(13);
+    assert_eq!(half_open.begin(14, network(0), &mut suspects, at(59)), Ok(None));
+    assert_eq!(half_open.begin(9, network(9), &mut suspects, at(60)), Ok(Some(2)), "of equals the oldest");
 }
 
 #[derive(Clone, Debug)]

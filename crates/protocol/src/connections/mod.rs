@@ -23,7 +23,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use litemap::LiteMap;
 
-pub use handshakes::{HandshakeLimits, Handshakes};
+pub use handshakes::{HandshakeLimits, Handshakes, Suspects};
 pub use network::Network;
 pub use order::{Order, Reason, Refused};
 
