@@ -144,10 +144,17 @@ async function shoalStream(pair, timed) {
   return result
 }
 
-/** How long dials take, each by a new node. */
+/** How long dials take, each by a new node, and how many come to nothing. */
 async function dials(name, pair) {
   const times = []
-  for (let dial = 0; dial < DIALS; dial += 1) times.push(await pair.dial())
+  for (let dial = 0; dial < DIALS; dial += 1) {
+    try {
+      times.push(await pair.dial())
+    } catch (error) {
+      console.log(`  ${name}, a dial failed: ${error.message.split('\n', 1)[0]}`)
+    }
+  }
+  note(`${name}, dials that failed (of ${DIALS})`, DIALS - times.length)
   for (const [what, goal] of [['usable', 'through the relay'], ['direct', 'direct']]) {
     const sorted = times.map((time) => time[what]).filter((time) => time !== undefined).sort((a, b) => a - b)
     if (sorted.length === 0) continue
@@ -198,6 +205,7 @@ async function judge() {
     most('shoal, bytes stored per byte fetched', 1.05),
     least('shoal, 2 KB blocks (blocks/s)', 1_000),
     most('shoal, longest task of the main thread (ms)', 50),
+    most(`shoal, dials that failed (of ${DIALS})`, 0),
     most('shoal, dial until through the relay, warm (ms)', 20),
     most('shoal, dial until direct, warm (ms)', 100),
     most('websocket, dial with Noise and yamux (ms)', 50),
