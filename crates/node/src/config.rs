@@ -5,7 +5,7 @@
 
 use libp2p::Multiaddr;
 use serde::Deserialize;
-use shoal_protocol::reservations::dnsaddr::Resolution;
+use shoal_protocol::{limits::FOREIGN_RELAY_BYTES, reservations::dnsaddr::Resolution};
 use std::{fmt, time::Duration};
 
 use crate::{
@@ -47,6 +47,9 @@ pub struct Config {
     /// Most connections at once.
     #[serde(default = "default_max_connections")]
     pub max_connections: usize,
+    /// Bytes that may go through a relay that `bootstrap` does not lead to, in an hour.
+    #[serde(default = "default_foreign_relay_bytes")]
+    pub foreign_relay_bytes: u64,
     /// Whether pages of the same network may find this one.
     #[serde(default)]
     pub nearby: NearbyConfig,
@@ -171,6 +174,9 @@ fn default_idle_timeout() -> u32 {
 }
 fn default_max_connections() -> usize {
     128
+}
+fn default_foreign_relay_bytes() -> u64 {
+    FOREIGN_RELAY_BYTES
 }
 fn default_store_name() -> String {
     "shoal".to_owned()

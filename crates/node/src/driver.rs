@@ -171,6 +171,7 @@ impl Driver {
     /// Does what the relays need now, and tells how they stand where that changed.
     fn keep_relays(&mut self) {
         self.relays.carry_out(&mut self.swarm);
+        self.shared.foreign.set_own(self.relays.configured());
         let relays = self.relays.status();
         if self.shared.relays.replace(relays.clone()) == relays {
             return;
@@ -210,7 +211,7 @@ impl Driver {
         match event {
             SwarmEvent::Behaviour(event) => self.on_behaviour(event),
             SwarmEvent::ConnectionEstablished { peer_id: peer, connection_id, endpoint, .. } => {
-                let connection = Connection::new(connection_id, &endpoint, platform::unix_milliseconds());
+                let connection = Connection::new(connection_id, &endpoint, platform::unix_milliseconds(), &self.shared.foreign);
                 self.opened(peer, connection);
                 self.dial_succeeded(peer, connection_id);
                 self.tell_pool(peer);

@@ -39,6 +39,9 @@ pub enum Error {
         /// Why, and what to do.
         reason: String,
     },
+    /// No more may go through a relay, and there is no other path.
+    #[error("{0}")]
+    RelayLimit(String),
     /// The disk or this origin's share of it is full.
     #[error("{0}")]
     StorageFull(String),
@@ -75,6 +78,7 @@ impl Error {
             Self::Unsupported(_) => "Unsupported",
             Self::NotFound(_) => "NotFound",
             Self::PeerUnreachable { .. } => "PeerUnreachable",
+            Self::RelayLimit(_) => "RelayLimit",
             Self::StorageFull(_) => "StorageFull",
             Self::StorageFailed(_) => "StorageFailed",
             Self::TooLarge(_) => "TooLarge",

@@ -113,6 +113,9 @@ pub struct ConnectionInfo {
     pub direction: &'static str,
     /// The remote multiaddr.
     pub address: String,
+    /// The relay between, of a relayed one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relay: Option<RelayBetween>,
     /// Payload bytes that came.
     pub bytes_received: u64,
     /// Payload bytes that went.
@@ -139,6 +142,10 @@ impl ConnectionInfo {
             muxer: connection.transport.muxer(),
             direction: if connection.outbound { "outbound" } else { "inbound" },
             address: connection.address.to_string(),
+            relay: connection
+                .allowance
+                .as_ref()
+                .map(|allowance| RelayBetween { peer: allowance.relay().to_string(), bytes_left: allowance.left() }),
             bytes_received,
             bytes_sent,
             round_trip_time: connection.round_trip,
@@ -146,6 +153,17 @@ impl ConnectionInfo {
             agent: peer.agent.clone(),
         }
     }
+}
+
+/// The relay that a connection runs through.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RelayBetween {
+    /// Its PeerId.
+    pub peer: String,
+    /// How much more may go through it now, where the settings do not lead to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_left: Option<u64>,
 }
 
 /// What runs between this node and a peer, over whatever connections there are.

@@ -21,6 +21,8 @@ pub mod transport;
 mod web_crypto;
 
 #[cfg(target_arch = "wasm32")]
+pub mod allowance;
+#[cfg(target_arch = "wasm32")]
 pub mod behaviour;
 #[cfg(target_arch = "wasm32")]
 pub mod bootstrap;

@@ -9,8 +9,10 @@ use shoal_protocol::pipe::Key;
 use web_time::Instant;
 
 use crate::{
+    allowance::{Allowance, ForeignRelays},
     notify::Notify,
     session::{PeerSession, Route},
+    transport::address::relay_of,
 };
 
 /// Sessions with one peer that live at once: one, and what is left of those before it. More are ended.
@@ -75,6 +77,8 @@ pub struct Connection {
     pub round_trip: Option<f64>,
     /// Bytes of our sessions that came and went over it.
     pub traffic: Rc<Cell<(u64, u64)>>,
+    /// What a relayed one may carry.
+    pub allowance: Option<Allowance>,
     /// What of it the pool was told of.
     pub told: (u64, u64),
     /// Whether it carries a session.
@@ -87,7 +91,7 @@ pub struct Connection {
 
 impl Connection {
     /// Reads an endpoint.
-    pub fn new(id: ConnectionId, endpoint: &ConnectedPoint, opened_at: f64) -> Self {
+    pub fn new(id: ConnectionId, endpoint: &ConnectedPoint, opened_at: f64, foreign: &ForeignRelays) -> Self {
         let (address, outbound) = match endpoint {
             ConnectedPoint::Dialer { address, .. } => (address.clone(), true),
             ConnectedPoint::Listener { send_back_addr, .. } => (send_back_addr.clone(), false),
@@ -101,12 +105,19 @@ impl Connection {
         } else {
             (Path::Direct, Transport::Websocket)
         };
+        // Who was dialled knows the relay by the address at which it listens there.
+        let relay = match endpoint {
+            ConnectedPoint::Dialer { address, .. } => relay_of(address),
+            ConnectedPoint::Listener { local_addr, .. } => relay_of(local_addr),
+        };
+        let allowance = relay.filter(|_| path == Path::Relayed).map(|relay| foreign.through(relay));
         Self {
             id,
             path,
             transport,
             outbound,
             address,
+            allowance,
             opened_at,
             round_trip: None,
             traffic: Rc::default(),
@@ -248,7 +259,8 @@ impl Peer {
     /// The way over one connection, for a session.
     pub fn route(&self, id: ConnectionId) -> Option<Route> {
         let connection = self.connections.iter().find(|connection| connection.id == id)?;
-        Some(Route { connection: id, path: connection.path, traffic: connection.traffic.clone() })
+        let Connection { path, traffic, allowance, .. } = connection;
+        Some(Route { connection: id, path: *path, traffic: traffic.clone(), allowance: allowance.clone() })
     }
 
     /// Whether a direct connection stands that is younger than this.

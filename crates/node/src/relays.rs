@@ -282,6 +282,11 @@ impl Relays {
         self.connections.iter().filter(|link| self.manager.contains(&link.peer)).map(|link| &link.address)
     }
 
+    /// The relays that the settings lead to.
+    pub fn configured(&self) -> Vec<PeerId> {
+        self.manager.configured().copied().collect()
+    }
+
     /// Whether a connection to this relay stands.
     pub fn is_connected(&self, relay: &PeerId) -> bool {
         self.link(relay).is_some()

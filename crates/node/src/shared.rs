@@ -8,6 +8,7 @@ use wasm_bindgen::JsValue;
 use web_time::Instant;
 
 use crate::{
+    allowance::ForeignRelays,
     chooser::Chooser,
     config::Config,
     error::Error,
@@ -57,6 +58,8 @@ pub struct Inner {
     pub relays: RefCell<Vec<RelayStatus>>,
     /// Whom to ask for content: by bytes.
     pub senders: Chooser,
+    /// What may still go through relays that the settings do not lead to.
+    pub foreign: ForeignRelays,
     /// Fires when the node stops.
     pub stopped: Notify,
     commands: RefCell<mpsc::Sender<Command>>,
@@ -82,6 +85,7 @@ impl Shared {
     pub fn new(config: Config, local: PeerId, store: Store, emit: impl Fn(Event) + 'static) -> (Self, mpsc::Receiver<Command>) {
         let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
         let inner = Inner {
+            foreign: ForeignRelays::new(config.foreign_relay_bytes),
             config,
             local,
             store,

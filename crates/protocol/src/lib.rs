@@ -9,11 +9,13 @@
 //! - [`connections`]: which connections there may be, and which goes when there is no room for all.
 //! - [`addresses`]: which of the addresses that others tell are dialled.
 //! - [`choice`]: whom to ask next, peer or relay.
+//! - [`allowance`]: how much may go through relays of others.
 //! - [`reservations`]: by which relays this page is reachable, and how that is kept so.
 //! - [`nearby`]: devices behind the same public address that want to find each other.
 //! - [`limits`]: every bound, with its reason.
 
 pub mod addresses;
+pub mod allowance;
 pub mod choice;
 pub mod connections;
 pub mod content;

@@ -156,6 +156,16 @@ pub const CHOICE_STAY: Duration = Duration::from_secs(3);
 /// Candidates remembered: 1,024. Beyond it, who was not asked for longest is forgotten, and counts as unknown again.
 pub const CHOICE_PEERS: usize = 1_024;
 
+// ---- foreign relays -----------------------------------------------------------------------------------------------
+
+/// Bytes that may go through a relay that the settings do not name, in [`FOREIGN_RELAY_PERIOD`]: 64 MiB, so that pictures and documents come without
+/// a direct path, too, and half of what our relay gives one circuit. libp2p's default for relays is 128 KiB: many end it themselves.
+pub const FOREIGN_RELAY_BYTES: u64 = 64 * 1024 * 1024;
+/// For how long: an hour, as long as relays keep a reservation or a circuit.
+pub const FOREIGN_RELAY_PERIOD: Duration = Duration::from_secs(3_600);
+/// Relays of others of which it is known how much went through them: more than a page can use in an hour.
+pub const FOREIGN_RELAYS: usize = 64;
+
 // ---- reservations -----------------------------------------------------------------------------------------------
 
 /// Relays that are remembered as possible at once: sixteen entries of the settings with a few relays each. Beyond it

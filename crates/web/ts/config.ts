@@ -21,6 +21,7 @@ export interface Settings {
   /** Milliseconds. */
   idleTimeout: number
   maxConnections: number
+  foreignRelayBytes: number
   /** Kept true while the node runs, so that its successor goes on as it was asked last. */
   nearby: NearbyWish
 }
@@ -54,6 +55,8 @@ const IDLE = { least: 1_000, most: 86_400_000, default: 120_000 }
 /** More than 400 peer connections make a page crawl; a peer needs two beside those of relays, while it changes from relayed to direct. */
 const CONNECTIONS = { least: 4, most: 400, default: 128 }
 const BESIDE_RELAYS = 2
+/** Pictures and documents pass; whoever wants films to pass names the relay, or raises it. `crates/protocol/src/limits.rs` has the same default. */
+const FOREIGN_RELAY = { least: 0, most: Number.MAX_SAFE_INTEGER, default: 67_108_864 }
 
 /** What fits on a phone's screen. */
 const MAX_NAME_BYTES = 64
@@ -65,7 +68,7 @@ const NO_NAME = /[\p{Cc}\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff
  * @param page the page's address, against which relative URLs are read and whose server is the default relay; undefined outside a page
  */
 export function complete(config: NodeConfig, page: string | undefined): Settings {
-  const known = ['bootstrap', 'reservations', 'dnsResolver', 'store', 'iceServers', 'iceTransportPolicy', 'metadata', 'connectionTimeout', 'idleTimeout', 'maxConnections', 'nearby']
+  const known = ['bootstrap', 'reservations', 'dnsResolver', 'store', 'iceServers', 'iceTransportPolicy', 'metadata', 'connectionTimeout', 'idleTimeout', 'maxConnections', 'foreignRelayBytes', 'nearby']
   const fields = record('config', config, known)
   const iceServers = list('iceServers', fields['iceServers'] ?? [], MAX_ICE_SERVERS).map((server, index) => iceServer(`iceServers[${index}]`, server))
   const reservations = integer('reservations', fields['reservations'], RESERVATIONS, 'relays')
@@ -80,6 +83,7 @@ export function complete(config: NodeConfig, page: string | undefined): Settings
     connectionTimeout: integer('connectionTimeout', fields['connectionTimeout'], TIMEOUT, 'milliseconds'),
     idleTimeout: integer('idleTimeout', fields['idleTimeout'], IDLE, 'milliseconds'),
     maxConnections: connections(fields['maxConnections'], reservations),
+    foreignRelayBytes: integer('foreignRelayBytes', fields['foreignRelayBytes'], FOREIGN_RELAY, 'bytes'),
     nearby: nearbyWish(fields['nearby'] ?? false),
   }
 }

@@ -35,7 +35,7 @@ export function diagnose({ peer, connections, history, relays, session, attempts
   const isRelay = own.some(({ transport }) => transport === 'websocket')
   const attempt = attempts.at(-1)
   const steps = [...relays.flatMap(relaySteps), ...(isRelay ? [] : [circuitStep(history, own, attempt), ...(attempt ? directSteps(attempt) : [])])]
-  const reasons = path === 'direct' ? [] : [...new Set(causes(path, history, relays, attempt))]
+  const reasons = path === 'direct' ? [] : [...new Set([...causes(path, history, relays, attempt), ...between(own)])]
   return {
     peer,
     path,
@@ -131,6 +131,18 @@ function causes(path: Diagnosis['path'], history: Happening[], relays: Facts['re
   if (/no WebRTC/i.test(ended.reason)) return ['This browser has no WebRTC, or an extension or policy turned it off: everything goes through the relay.']
   if (steps.answered === undefined) return [`The peer did not answer the offer: it may not speak WebRTC, or its page was busy or just closed (${ended.reason}).`]
   return iceCauses(attempt, candidates)
+}
+
+/** Whose relay is in use, and what it may carry. */
+function between(own: ConnectionInfo[]): string[] {
+  const left = own.flatMap(({ relay }) => relay?.bytesLeft ?? [])
+  if (left.length === 0 || left.length < own.length) return []
+  const most = Math.max(...left)
+  if (most > 0) return [`The relay between is not one that \`bootstrap\` leads to: ${most} bytes of content may still go that way within the hour (\`foreignRelayBytes\`).`]
+  return [
+    'As much went through the relay between, to which `bootstrap` does not lead, as `foreignRelayBytes` allows in an hour: content waits for a direct path. ' +
+      'Raise it, name the relay in `bootstrap` if this site may use it, or a TURN server in `iceServers`.',
+  ]
 }
 
 function iceCauses({ iceServers, problems }: Attempt, { local, remote }: Attempt['candidates']): string[] {

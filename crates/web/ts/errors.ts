@@ -66,6 +66,7 @@ const NAMES: Record<ShoalErrorName, true> = {
   Unsupported: true,
   NotFound: true,
   PeerUnreachable: true,
+  RelayLimit: true,
   StorageFull: true,
   StorageFailed: true,
   TooLarge: true,

@@ -63,6 +63,12 @@ export interface NodeConfig {
    * reservation stay. 4 to 400, and at least two more than `reservations`; default 128.
    */
   maxConnections?: number
+  /**
+   * How many bytes of content may go in an hour, both ways together, through each relay that `bootstrap` does not lead to: one that a link names, or a peer's
+   * own. Small things come that way while a direct connection is made, and all where none can be. Beyond it a fetch waits for a direct path, and where there
+   * is none ends with `RelayLimit`; peers are sent no more that way either. 0: content takes no such way. Default 67,108,864.
+   */
+  foreignRelayBytes?: number
   /** Whether pages of the same network may find this one from the start, and by which name: see {@link ShoalNode.nearby}. Default `false`. */
   nearby?: boolean | { name?: string }
 }
@@ -146,7 +152,7 @@ export interface FetchProgress {
 export interface FetchOptions extends CallOptions {
   /** PeerIds that are believed to have the content (a share link names its sender). */
   from?: string[]
-  /** Multiaddrs of relays through which those peers can be reached, besides this node's own (a share link may name some). */
+  /** Multiaddrs of relays through which those peers can be reached, besides this node's own (a share link may name some): for connecting, and for `foreignRelayBytes` of content. */
   via?: string[]
   /** First byte wanted. Default 0. */
   offset?: number
@@ -186,6 +192,8 @@ export interface ConnectionInfo {
   direction: 'inbound' | 'outbound'
   /** The remote multiaddr. */
   address: string
+  /** The relay that a relayed one runs through, and where `bootstrap` does not lead to it, how much content may still go that way now (`foreignRelayBytes`). */
+  relay?: { peer: string; bytesLeft?: number }
   /** Payload bytes that came and went over this connection's streams. */
   bytesReceived: number
   bytesSent: number
@@ -366,6 +374,7 @@ export type ShoalErrorName =
   | 'Unsupported'
   | 'NotFound'
   | 'PeerUnreachable'
+  | 'RelayLimit'
   | 'StorageFull'
   | 'StorageFailed'
   | 'TooLarge'

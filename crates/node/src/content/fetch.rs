@@ -41,7 +41,7 @@ use crate::{
     event::{FetchProgress, Phase, Report},
     hash,
     notify::Notify,
-    peers::{Dial, Path},
+    peers::Path,
     platform,
     session::{PeerSession, SessionStream},
     shared::Shared,
@@ -49,10 +49,10 @@ use crate::{
     throttle::Throttle,
 };
 
+mod whom;
+
 /// How long after a failed attempt a peer is dialled again: soon enough for a person who reopens a tab, seldom enough for a relay.
 const RETRY: Duration = Duration::from_secs(2);
-/// How long a direct connection may take before a relayed one carries the whole.
-const DIRECT_PATIENCE: Duration = Duration::from_secs(10);
 /// How often to look whether another peer would be faster.
 const LOOK: Duration = Duration::from_secs(1);
 /// Blocks asked for over a relay while the direct connection is being made: the root, so that size and name can be shown at once.
@@ -88,6 +88,10 @@ enum Outcome {
     Busy,
     /// Another one is to go on with it.
     Left(PeerId),
+    /// No more of it may come through the relay between, which is not ours.
+    Spent,
+    /// No more of it may, as the peer says, as it is not the peer's either.
+    Relayed,
     /// The peer broke the rules.
     Violation(String),
     /// Our own store failed, or the content itself is broken.
@@ -113,6 +117,8 @@ struct Round {
     /// Who is to go on with what another one was slow at, and how many times somebody was left.
     next: Option<PeerId>,
     left: u32,
+    /// Those that send nothing more by the relay between.
+    relayed: Vec<PeerId>,
     throttle: Throttle,
     total: Option<u64>,
 }
@@ -123,7 +129,7 @@ impl Fetch {
     /// # Errors
     /// Where no peer is known at all, the store fails, or the DAG is malformed; absence of peers is waited out.
     pub async fn run(self) -> Result<(), Error> {
-        let mut round = Round { tried: Vec::new(), next: None, left: 0, throttle: Throttle::default(), total: None };
+        let mut round = Round { tried: Vec::new(), relayed: Vec::new(), next: None, left: 0, throttle: Throttle::default(), total: None };
         self.tell(&round, Phase::Local, 0, None);
         loop {
             let mut download = Download::new(self.root.clone(), self.scope);
@@ -142,11 +148,12 @@ impl Fetch {
             let outcome = self.transfer(&mut download, &mut round, &asked, peer, &session, count).await;
             match &outcome {
                 Outcome::Broken | Outcome::Busy | Outcome::Violation(_) => asked.fail(),
-                Outcome::Done | Outcome::Missing | Outcome::Left(_) | Outcome::Failed(_) => drop(asked),
+                Outcome::Done | Outcome::Missing | Outcome::Spent | Outcome::Relayed | Outcome::Left(_) | Outcome::Failed(_) => drop(asked),
             }
             match outcome {
                 Outcome::Done => {}
-                Outcome::Broken => platform::sleep(Duration::from_millis(50)).await,
+                Outcome::Broken | Outcome::Spent => platform::sleep(Duration::from_millis(50)).await,
+                Outcome::Relayed => round.relayed.push(peer),
                 Outcome::Missing => {
                     round.tried.push(peer);
                 }
@@ -168,105 +175,6 @@ impl Fetch {
         let Some(report) = &self.report else { return };
         let (peer, path) = peer.map_or((None, None), |(peer, path)| (Some(peer.to_string()), Some(path)));
         report(FetchProgress { phase, bytes, total: round.total, peer, path });
-    }
-
-    /// Waits for a session to a peer that may have it. `true`: ask for everything; `false`: only for what is small.
-    async fn choose(&self, round: &mut Round, present: u64) -> Result<(PeerId, PeerSession, Path, bool), Error> {
-        let mut phase = None;
-        let started = Instant::now();
-        let mut dialled = None::<Instant>;
-        loop {
-            if !self.shared.is_running() {
-                return Err(Error::Stopped);
-            }
-            let changed = self.shared.peers.borrow().changed.changed();
-            if let Some(found) = self.best(round, started) {
-                return Ok(found);
-            }
-            let candidates = self.candidates(round);
-            if candidates.is_empty() {
-                if self.from.is_empty() {
-                    return Err(Error::NotFound(format!("no connected peer has {}; name the peer that has it with `from`", self.root)));
-                }
-                // Everybody said no. A sender may still be publishing, or its tab may come back with the content: ask again.
-                round.tried.clear();
-                self.enter(round, &mut phase, Phase::Waiting, present);
-                platform::sleep(RETRY).await;
-                continue;
-            }
-            let (running, failed) = self.dials(&candidates);
-            if !running && dialled.is_none_or(|at| at.elapsed() >= RETRY) {
-                dialled = Some(Instant::now());
-                for peer in &candidates {
-                    self.shared.dial(*peer, self.via.clone())?;
-                }
-            }
-            let next = if failed && phase.is_some() { Phase::Waiting } else { Phase::Connecting };
-            self.enter(round, &mut phase, next, present);
-            select_biased! {
-                () = changed.fuse() => {}
-                () = platform::sleep(RETRY).boxed_local().fuse() => {}
-            }
-        }
-    }
-
-    fn enter(&self, round: &Round, phase: &mut Option<Phase>, next: Phase, present: u64) {
-        if *phase != Some(next) && !(next == Phase::Connecting && *phase == Some(Phase::Waiting)) {
-            *phase = Some(next);
-            self.tell(round, next, present, None);
-        }
-    }
-
-    /// Peers to be tried: those that were named, and whoever of ours is connected.
-    fn candidates(&self, round: &Round) -> Vec<PeerId> {
-        let peers = self.shared.peers.borrow();
-        let connected = peers.iter().filter(|(_, peer)| peer.session().is_some()).map(|(id, _)| *id);
-        let mut candidates: Vec<PeerId> =
-            self.from.iter().copied().chain(connected).filter(|peer| *peer != self.shared.local && !round.tried.contains(peer)).collect();
-        candidates.sort_unstable();
-        candidates.dedup();
-        candidates
-    }
-
-    fn dials(&self, candidates: &[PeerId]) -> (bool, bool) {
-        let peers = self.shared.peers.borrow();
-        let mut known = candidates.iter().filter_map(|peer| peers.peer(peer)).map(|peer| &peer.dial);
-        (known.clone().any(|dial| *dial == Dial::Running), known.any(|dial| matches!(dial, Dial::Failed(_))))
-    }
-
-    /// A session worth asking now, of several alike by what each peer delivered lately: a direct one for everything; a relayed one for
-    /// everything when no direct one can be had, and for what is small while one is being made.
-    fn best(&self, round: &Round, started: Instant) -> Option<(PeerId, PeerSession, Path, bool)> {
-        let candidates = self.candidates(round);
-        let peers = self.shared.peers.borrow();
-        let path_to = |id: &PeerId| peers.peer(id).and_then(|peer| peer.session()).map(|(_, path)| path);
-        let best = candidates.iter().filter_map(path_to).max()?;
-        let alike: Vec<PeerId> = candidates.into_iter().filter(|id| path_to(id) == Some(best)).collect();
-        let id = round.next.filter(|next| alike.contains(next)).or_else(|| self.shared.senders.pick(&alike))?;
-        let peer = peers.peer(&id)?;
-        let (session, path) = peer.session()?;
-        let session = session.clone();
-        let whole = path == Path::Direct || matches!(peer.dial, Dial::Failed(_)) || started.elapsed() >= DIRECT_PATIENCE;
-        if whole {
-            return Some((id, session, path, true));
-        }
-        // The peer reached us through a relay and nobody has tried the direct way yet.
-        let untried = peer.dial == Dial::Idle;
-        drop(peers);
-        if untried {
-            let _ = self.shared.dial(id, self.via.clone());
-        }
-        round.total.is_none().then_some((id, session, path, false))
-    }
-
-    /// Who should go on in place of this one: somebody to whom there is a better path, or who promises to be much faster.
-    fn faster(&self, round: &Round, peer: PeerId, path: Path) -> Option<PeerId> {
-        let candidates = self.candidates(round);
-        let peers = self.shared.peers.borrow();
-        let path_to = |id: &PeerId| peers.peer(id).and_then(|peer| peer.session()).map(|(_, path)| path);
-        let (better, alike) =
-            candidates.into_iter().filter(|id| path_to(id) >= Some(path)).partition::<Vec<_>, _>(|id| path_to(id) > Some(path));
-        self.shared.senders.pick(&better).or_else(|| self.shared.senders.faster(peer, &alike))
     }
 
     async fn transfer(
@@ -330,6 +238,9 @@ impl Fetch {
                             Err(DownloadError::Content(problem)) => Some(Outcome::Failed(malformed(&problem))),
                             Err(problem) => Some(Outcome::Violation(problem.to_string())),
                         };
+                        if ended.is_none() && session.may_not_take() {
+                            ended = Some(Outcome::Spent);
+                        }
                     }
                     Ok(None) => ended = Some(download.finish().map_or_else(|violation| Outcome::Violation(violation.to_string()), Outcome::from)),
                     Err(_) => ended = Some(Outcome::Broken),
@@ -394,6 +305,7 @@ impl From<exchange::Outcome> for Outcome {
         match outcome {
             exchange::Outcome::Delivered => Self::Done,
             exchange::Outcome::Refused(Refusal::Busy) => Self::Busy,
+            exchange::Outcome::Refused(Refusal::Relayed) => Self::Relayed,
             exchange::Outcome::Missing | exchange::Outcome::Refused(_) => Self::Missing,
         }
     }

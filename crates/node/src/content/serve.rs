@@ -63,6 +63,9 @@ async fn answer(shared: &Shared, peer: PeerId, session: &PeerSession, stream: &S
     // Only what takes a while is told as it goes: of a thousand small blocks a second, the end alone.
     let mut throttle = Throttle::started();
     loop {
+        if session.may_not_send() {
+            upload.refuse(Refusal::Relayed);
+        }
         let records = upload.records();
         let write = async {
             for bytes in records {

@@ -1,9 +1,10 @@
 //! Tells the pool of connections what each is used for, and closes those that it wants closed.
 
-use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use libp2p::PeerId;
 
 use super::Driver;
 use crate::{
+    allowance::Allowance,
     behaviour::pool::Behaviour as Pool,
     peers::{Dial, Path, Peer, Transport},
     session::PeerSession,
@@ -21,7 +22,7 @@ impl Driver {
         for peer in peers.all_mut() {
             tell(pool, peer);
             let relayed = peer.connections.iter().filter(|connection| connection.path == Path::Relayed);
-            carriers.extend(relayed.filter_map(|connection| relay_of(&connection.address)));
+            carriers.extend(relayed.filter_map(|connection| connection.allowance.as_ref().map(Allowance::relay)));
         }
         // What no session counts: circuits that lead through a relay, and measurements that strangers make.
         for peer in carriers.iter().chain(self.perf.running().iter()) {
@@ -72,10 +73,4 @@ fn tell(pool: &mut Pool, peer: &mut Peer) {
         let busy = used || (negotiating && connection.path == Path::Relayed);
         pool.seen(connection.id, (received - before.0, sent - before.1), busy);
     }
-}
-
-/// The relay that a circuit leads through.
-fn relay_of(address: &Multiaddr) -> Option<PeerId> {
-    let mut parts = address.iter().take_while(|part| *part != Protocol::P2pCircuit);
-    parts.find_map(|part| if let Protocol::P2p(peer) = part { Some(peer) } else { None })
 }

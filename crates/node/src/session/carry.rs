@@ -31,8 +31,7 @@ pub async fn carry(shared: Shared, peer: PeerId, route: Route, mut carrier: impl
         open(&shared, peer, &route)
     };
     let Some((mut session, mut id)) = begun else { return };
-    let traffic = route.traffic.clone();
-    let mut pump = Pump { carrier, buffer: vec![0; READ_BUFFER], unread, outgoing: None, traffic };
+    let mut pump = Pump { carrier, buffer: vec![0; READ_BUFFER], unread, outgoing: None, route: route.clone() };
     loop {
         shared.peers.borrow_mut().change(peer);
         let stopped = poll_fn(|context| pump.poll(&session, id, context)).await;

@@ -176,6 +176,18 @@ impl PeerSession {
         inner.kind(inner.pipe.takes_from())
     }
 
+    /// Whether what is sent now would go through a relay of which no more may be asked.
+    pub fn may_not_send(&self) -> bool {
+        let inner = self.0.borrow();
+        inner.is_spent(inner.pipe.sends_on())
+    }
+
+    /// Whether what comes now comes through a relay of which no more may be asked.
+    pub fn may_not_take(&self) -> bool {
+        let inner = self.0.borrow();
+        inner.is_spent(inner.pipe.takes_from())
+    }
+
     /// Whether streams wait for a path that delivers: there is none, or one that seems dead.
     pub fn is_stranded(&self) -> bool {
         let inner = self.0.borrow();
@@ -257,6 +269,10 @@ impl Inner {
 
     fn kind(&self, path: Option<PathId>) -> Option<Path> {
         self.paths.get(&path?).map(|carrying| carrying.route.path)
+    }
+
+    fn is_spent(&self, path: Option<PathId>) -> bool {
+        path.and_then(|path| self.paths.get(&path)).is_some_and(|carrying| carrying.route.is_spent())
     }
 
     /// Wakes the pumps that have something to put on their paths, and whoever waits for another path.

@@ -15,7 +15,7 @@ use shoal_protocol::pipe::{Greeting, PathId, Violation, greeting};
 use web_time::Instant;
 
 use super::PeerSession;
-use crate::peers::Path;
+use crate::{allowance::Allowance, peers::Path};
 
 /// Bytes read from the carrier at once: one large WebRTC message.
 pub(super) const READ_BUFFER: usize = 128 * 1024;
@@ -33,6 +33,23 @@ pub struct Route {
     pub path: Path,
     /// Bytes that came and went over the connection in all sessions.
     pub traffic: Rc<Cell<(u64, u64)>>,
+    /// What a relayed one may carry.
+    pub allowance: Option<Allowance>,
+}
+
+impl Route {
+    fn count(&self, received: usize, sent: usize) {
+        let (before, gone) = self.traffic.get();
+        self.traffic.set((before + received as u64, gone + sent as u64));
+        if let Some(allowance) = &self.allowance {
+            allowance.spend(received + sent);
+        }
+    }
+
+    /// Whether no more content may go this way.
+    pub(super) fn is_spent(&self) -> bool {
+        self.allowance.as_ref().is_some_and(Allowance::is_spent)
+    }
 }
 
 /// What a session knows of the pump of one of its paths.
@@ -61,7 +78,7 @@ pub(super) struct Pump<C> {
     /// Came and is not given to the session yet: a greeting that is not complete, or what came with it.
     pub(super) unread: Vec<u8>,
     pub(super) outgoing: Option<Bytes>,
-    pub(super) traffic: Rc<Cell<(u64, u64)>>,
+    pub(super) route: Route,
 }
 
 impl<C: AsyncRead + AsyncWrite + Unpin> Pump<C> {
@@ -84,7 +101,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Pump<C> {
             let stopped = match read {
                 Poll::Ready(Ok(0) | Err(_)) => Some(Stopped::Lost),
                 Poll::Ready(Ok(length)) => {
-                    count(&self.traffic, length, 0);
+                    self.route.count(length, 0);
                     self.receive(session, id, &buffer[..length])
                 }
                 Poll::Pending => None,
@@ -163,7 +180,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Pump<C> {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(length)) => {
                     wrote = true;
-                    count(&self.traffic, 0, length);
+                    self.route.count(0, length);
                     bytes.advance(length);
                     if bytes.is_empty() {
                         self.outgoing = None;
@@ -182,9 +199,4 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Pump<C> {
 
 fn violated(violation: Violation) -> Stopped {
     Stopped::Violated(violation.to_string())
-}
-
-fn count(traffic: &Cell<(u64, u64)>, received: usize, sent: usize) {
-    let (before, gone) = traffic.get();
-    traffic.set((before + received as u64, gone + sent as u64));
 }

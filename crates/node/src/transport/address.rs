@@ -10,6 +10,15 @@ pub fn peer_of(address: &Multiaddr) -> Option<PeerId> {
     }
 }
 
+/// The relay through which it leads, if it is a circuit's.
+pub fn relay_of(address: &Multiaddr) -> Option<PeerId> {
+    let mut parts = address.iter().skip_while(|part| !matches!(part, Protocol::P2p(_)));
+    match (parts.next(), parts.next()) {
+        (Some(Protocol::P2p(relay)), Some(Protocol::P2pCircuit)) => Some(relay),
+        _ => None,
+    }
+}
+
 /// The URL of a WebSocket multiaddr, or nothing where it is another kind of address. A trailing `/p2p/<PeerId>` is allowed.
 pub fn websocket_url(address: &Multiaddr) -> Option<String> {
     let mut parts = address.iter().peekable();

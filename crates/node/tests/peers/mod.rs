@@ -69,12 +69,13 @@ impl Peer {
             opened_at: 0.0,
             round_trip: None,
             traffic: Rc::default(),
+            allowance: None,
             told: (0, 0),
             carrying: Carrying::Yes,
             streams: 1,
             held: false,
         };
-        let route = Route { connection: id, path, traffic: connection.traffic.clone() };
+        let route = Route { connection: id, path, traffic: connection.traffic.clone(), allowance: None };
         self.shared.peers.borrow_mut().change(other).connections.push(connection);
         let shared = self.shared.clone();
         platform::spawn(async move {

@@ -32,6 +32,8 @@ pub enum Refusal {
     Broken,
     /// The provider does not serve this to this peer.
     Denied,
+    /// It would go through a relay that is not the provider's to use for so much: ask again by a direct path.
+    Relayed,
     /// A reason of a later version.
     Other(u64),
 }
@@ -45,6 +47,7 @@ impl Refusal {
             Self::Busy => 4,
             Self::Broken => 5,
             Self::Denied => 6,
+            Self::Relayed => 7,
             Self::Other(code) => code,
         }
     }
@@ -57,6 +60,7 @@ impl Refusal {
             4 => Self::Busy,
             5 => Self::Broken,
             6 => Self::Denied,
+            7 => Self::Relayed,
             code => Self::Other(code),
         }
     }

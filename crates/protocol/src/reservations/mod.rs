@@ -258,6 +258,11 @@ impl<Id: Eq + Clone + Debug, Address: Clone + PartialEq + Debug> Reservations<Id
         self.candidates.iter().any(|candidate| candidate.id == *id)
     }
 
+    /// The relays that the settings lead to.
+    pub fn configured(&self) -> impl Iterator<Item = &Id> {
+        self.candidates.iter().filter(|candidate| candidate.tier == Tier::Configured).map(|candidate| &candidate.id)
+    }
+
     /// Every relay in use or with a problem to tell, for the status.
     pub fn rows(&self) -> impl Iterator<Item = Row<'_, Id, Address>> {
         let told = |candidate: &&Candidate<Id, Address>| candidate.is_engaged() || candidate.problem.is_some();

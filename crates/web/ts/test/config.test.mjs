@@ -24,6 +24,7 @@ test('an empty config is a complete one', () => {
     connectionTimeout: 20_000,
     idleTimeout: 120_000,
     maxConnections: 128,
+    foreignRelayBytes: 67_108_864,
     nearby: { on: false },
   })
 })
@@ -40,6 +41,7 @@ test('what is given is kept, and addresses become absolute', () => {
       connectionTimeout: 1_000,
       idleTimeout: 1_000,
       maxConnections: 400,
+      foreignRelayBytes: 0,
     },
     PAGE,
   )
@@ -48,7 +50,7 @@ test('what is given is kept, and addresses become absolute', () => {
   assert.deepEqual(settings.store, { kind: 'indexeddb', name: 'notes.v2' })
   assert.deepEqual(settings.iceServers, [{ urls: ['stun:stun.example:3478'] }, { urls: ['turn:a.example', 'turns:a.example?transport=tcp'], username: 'u', credential: 'c' }])
   assert.deepEqual(settings.metadata, { client: 'notes', version: VERSION })
-  assert.deepEqual([settings.connectionTimeout, settings.idleTimeout, settings.maxConnections], [1_000, 1_000, 400])
+  assert.deepEqual([settings.connectionTimeout, settings.idleTimeout, settings.maxConnections, settings.foreignRelayBytes], [1_000, 1_000, 400, 0])
   assert.deepEqual(complete({ bootstrap: [] }, undefined).bootstrap, [])
   for (const [given, wish] of [[true, { on: true }], [{}, { on: true }], [false, { on: false }], [{ name: 'Küche 👩‍💻' }, { on: true, name: 'Küche 👩‍💻' }]]) {
     assert.deepEqual(complete({ nearby: given }, PAGE).nearby, wish)
@@ -91,6 +93,8 @@ const wrong = [
   [{ idleTimeout: 0 }, /^idleTimeout: must be a whole number of milliseconds from 1000 to 86400000, got 0/],
   [{ maxConnections: 1.5 }, /^maxConnections: .* from 4 to 400, got 1.5/],
   [{ reservations: 8, maxConnections: 9 }, /^maxConnections: must leave room for peers beside 8 relays: at least 10, got 9/],
+  [{ foreignRelayBytes: -1 }, /^foreignRelayBytes: must be a whole number of bytes from 0 to 9007199254740991, got -1/],
+  [{ foreignRelayBytes: Infinity }, /^foreignRelayBytes: .* got Infinity/],
   [{ nearby: 'yes' }, /^nearby: must be an object, got "yes"/],
   [{ nearby: { nmae: 'x' } }, /^nearby.nmae: there is no such field/],
   [{ nearby: { name: '' } }, /^nearby.name: must have 1 to 64/],

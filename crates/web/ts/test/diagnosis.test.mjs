@@ -84,6 +84,8 @@ for (const [name, more, sentence] of [
   ['no STUN', { ...relayed, attempts: [failedAttempt()] }, /no packet came through[^]*no STUN server is configured[^]*hides its local address/],
   ['STUN silent', { ...relayed, attempts: [failedAttempt({ iceServers: 1, problems: ['stun:s: 701 timeout'] })] }, /did not tell this side its public address \(stun:s: 701 timeout\)/],
   ['symmetric NAT', { ...relayed, attempts: [failedAttempt({ iceServers: 1, candidates: { local: { host: 1, srflx: 1 }, remote: { srflx: 1 } } })] }, /a NAT that gives each peer another port[^]*TURN server/],
+  ['a relay of others', { ...relayed, connections: [{ ...relayed.connections[0], relay: { peer: 'R', bytesLeft: 700 } }] }, /not one that `bootstrap` leads to: 700 bytes/],
+  ['its limit', { ...relayed, connections: [{ ...relayed.connections[0], relay: { peer: 'R', bytesLeft: 0 } }] }, /As much went through the relay between[^]*TURN server/],
   ['it broke', { ...relayed, attempts: [attempt({ steps: { ready: 24 }, ended: { after: 9_000, reason: 'the connection failed' } })] }, /ended: the connection failed[^]*goes on through the relay/],
 ]) {
   test(name, () => assert.match(told(more), sentence))
