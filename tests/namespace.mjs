@@ -26,7 +26,7 @@ export const ALONE = `
 ip link set lo up
 `
 /** Besides, an address that is not loopback. */
-const ADDRESSED = `${ALONE}
+export const ADDRESSED = `${ALONE}
 ip link add shoal0 type veth peer name shoal1
 ip address add 10.77.0.1/24 dev shoal0
 ip link set shoal0 up
