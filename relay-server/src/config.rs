@@ -202,6 +202,12 @@ fn check_shares(config: &Config) -> Result<(), ConfigError> {
         ("max_pending_per_network", config.max_pending_per_network, ("max_pending", config.max_pending)),
         ("max_reservations", config.max_reservations, connections),
         ("max_reservations_per_peer", config.max_reservations_per_peer, ("max_reservations", config.max_reservations)),
+        // Each reservation is one of a connection.
+        (
+            "max_reservations_per_peer",
+            config.max_reservations_per_peer,
+            ("max_connections_per_peer", config.max_connections_per_peer as usize),
+        ),
         ("max_circuits_per_peer", config.max_circuits_per_peer, ("max_circuits", config.max_circuits)),
         ("max_circuits_per_network", config.max_circuits_per_network, ("max_circuits", config.max_circuits)),
     ];
@@ -314,6 +320,7 @@ mod tests {
             (&["--max-streams-per-connection", "15"], "max_streams_per_connection"),
             (&["--max-nearby-per-network", "65"], "max_nearby_per_network"),
             (&["--max-reservations-per-peer", "5", "--max-reservations", "4"], "max_reservations_per_peer"),
+            (&["--max-connections-per-peer", "3"], "max_reservations_per_peer"),
             (&["--max-reservations", "20000"], "max_reservations"),
             (&["--external", "/ip4/0.0.0.0/tcp/80/ws"], "external"),
             (&["--external", "/ip4/192.0.2.1/tcp/80"], "external"),

@@ -58,6 +58,29 @@ test('metadata: the peer is told of it; a connection says what carries, encrypts
   assert.deepEqual([toRelay.security, toRelay.muxer], ['noise', 'yamux'])
 })
 
+test('transports: without "webrtc" all goes through the relay, whoever dials, and nothing direct is tried', async (t) => {
+  const page = await open()
+  t.after(() => page.close())
+  const peers = {}
+  for (const [name, config] of Object.entries({ relayed: { transports: ['websocket'] }, dialled: {}, dialling: {} })) {
+    peers[name] = await page.start(name, config)
+    await reachable(page, name)
+  }
+  assert.equal((await page.call('relayed', 'connect', peers.dialled)).path, 'relayed')
+  assert.equal((await page.call('dialling', 'connect', peers.relayed)).path, 'relayed')
+  assert.equal((await page.call('dialling', 'connect', peers.dialled)).path, 'direct', 'for others there is a way')
+  for (const other of ['dialled', 'dialling']) {
+    const cid = await page.call(other, 'publishContent', `from ${other}`)
+    const { size } = await page.call('relayed', 'statContent', cid, { from: [peers[other]] })
+    assert.equal(size, `from ${other}`.length)
+    const { path, attempts, reasons } = await page.call('relayed', 'diagnose', peers[other])
+    assert.deepEqual([path, attempts], ['relayed', []])
+    assert.match(reasons.join(), /leave WebRTC out \(`transports`\)/)
+  }
+  const connections = await page.call('relayed', 'connections')
+  assert.deepEqual([...new Set(connections.map(({ transport }) => transport))].sort(), ['circuit', 'websocket'])
+})
+
 test('iceTransportPolicy: with "relay" no address of this device is told, and without a TURN server that answers there is no direct path', async (t) => {
   const page = await open()
   t.after(() => page.close())
@@ -115,6 +138,8 @@ test('a wrong setting is refused in one line that names it', async (t) => {
     [{ iceTransportPolicy: 'relay' }, 'iceTransportPolicy'],
     [{ connectionTimeout: 0 }, 'connectionTimeout'],
     [{ maxConnections: 1 }, 'maxConnections'],
+    [{ transports: ['webrtc'] }, 'transports'],
+    [{ transports: ['websocket'], iceServers: [{ urls: 'stun:stun.example' }] }, 'iceServers'],
     [{ security: ['tls'] }, 'security'],
     [{ nearby: { name: '' } }, 'nearby.name'],
   ]) {

@@ -29,6 +29,9 @@ pub struct Config {
     /// Where blocks and the identity are kept.
     #[serde(default)]
     pub store: StoreConfig,
+    /// Whether there are direct connections: else everything goes through relays.
+    #[serde(default = "default_webrtc")]
+    pub webrtc: bool,
     /// STUN and TURN servers.
     #[serde(default)]
     pub ice_servers: Vec<IceServer>,
@@ -161,6 +164,9 @@ impl Default for Metadata {
 /// One may end, and the page is still reachable.
 fn default_reservations() -> usize {
     2
+}
+fn default_webrtc() -> bool {
+    true
 }
 fn default_dns_resolver() -> String {
     "https://cloudflare-dns.com/dns-query".to_owned()

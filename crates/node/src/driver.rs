@@ -68,7 +68,9 @@ impl Driver {
     /// A driver that wants these relays.
     pub fn new(mut swarm: Swarm<Behaviour>, shared: Shared, relays: Relays, nearby: Nearby) -> Self {
         let webrtc = Multiaddr::empty().with(Protocol::WebRTC);
-        if let Err(error) = swarm.listen_on(webrtc) {
+        if shared.config.webrtc
+            && let Err(error) = swarm.listen_on(webrtc)
+        {
             tracing::error!(%error, "cannot accept direct connections");
         }
         let dialling = Dialling::default();

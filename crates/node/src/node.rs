@@ -217,7 +217,7 @@ impl Node {
             let mut asked = false;
             loop {
                 let changed = self.shared.peers.borrow().changed.changed();
-                if let Some(found) = self.best_connection(&peer) {
+                if let Some(found) = self.wanted_connection(&peer) {
                     return Ok(found);
                 }
                 let dial = self.shared.peers.borrow().peer(&peer).map(|known| known.dial.clone()).unwrap_or_default();
@@ -241,7 +241,11 @@ impl Node {
         }
     }
 
-    fn best_connection(&self, id: &PeerId) -> Option<ConnectionInfo> {
+    /// One that no attempt would improve on.
+    fn wanted_connection(&self, id: &PeerId) -> Option<ConnectionInfo> {
+        if !self.shared.config.webrtc {
+            return self.relayed_connection(id);
+        }
         let peers = self.shared.peers.borrow();
         let peer = peers.peer(id)?;
         let direct = peer.connections.iter().find(|connection| connection.path == crate::peers::Path::Direct)?;

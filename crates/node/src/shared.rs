@@ -15,7 +15,7 @@ use crate::{
     event::{Event, RelayStatus},
     history::History,
     notify::Notify,
-    peers::{Dial, Path, Peers, Transport},
+    peers::{Dial, Path, Peer, Peers, Transport},
     platform,
     store::Store,
 };
@@ -123,12 +123,13 @@ impl Shared {
         }
     }
 
-    /// Has the driver dial a peer, directly where possible, unless an attempt is under way or has succeeded.
+    /// Has the driver dial a peer, directly where possible, unless an attempt is under way or what it would bring is there.
     ///
     /// # Errors
     /// [`Error::Stopped`].
     pub fn dial(&self, peer: PeerId, via: Vec<Multiaddr>) -> Result<(), Error> {
-        let needless = self.peers.borrow().peer(&peer).is_some_and(|known| known.dial == Dial::Running || known.direct());
+        let wanted = |known: &Peer| if self.config.webrtc { known.direct() } else { !known.connections.is_empty() };
+        let needless = self.peers.borrow().peer(&peer).is_some_and(|known| known.dial == Dial::Running || wanted(known));
         if needless {
             return Ok(());
         }

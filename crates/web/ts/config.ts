@@ -13,6 +13,8 @@ export interface Settings {
   reservations: number
   dnsResolver: string
   store: { kind: 'indexeddb' | 'memory'; name: string }
+  /** Whether `transports` has it. */
+  webrtc: boolean
   iceServers: IceServer[]
   iceTransportPolicy: 'all' | 'relay'
   metadata: { client: string; version: string }
@@ -55,6 +57,8 @@ const IDLE = { least: 1_000, most: 86_400_000, default: 120_000 }
 /** More than 400 peer connections make a page crawl; a peer needs two beside those of relays, while it changes from relayed to direct. */
 const CONNECTIONS = { least: 4, most: 400, default: 128 }
 const BESIDE_RELAYS = 2
+/** Whoever looks for the setting learns why there is none. */
+const SECURITY = 'there is no choice: Noise secures connections to relays and through them, and DTLS the direct ones; remove it'
 /** Pictures and documents pass; whoever wants films to pass names the relay, or raises it. `crates/protocol/src/limits.rs` has the same default. */
 const FOREIGN_RELAY = { least: 0, most: Number.MAX_SAFE_INTEGER, default: 67_108_864 }
 
@@ -68,14 +72,19 @@ const NO_NAME = /[\p{Cc}\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff
  * @param page the page's address, against which relative URLs are read and whose server is the default relay; undefined outside a page
  */
 export function complete(config: NodeConfig, page: string | undefined): Settings {
-  const known = ['bootstrap', 'reservations', 'dnsResolver', 'store', 'iceServers', 'iceTransportPolicy', 'metadata', 'connectionTimeout', 'idleTimeout', 'maxConnections', 'foreignRelayBytes', 'nearby']
+  const known = ['bootstrap', 'reservations', 'dnsResolver', 'transports', 'store', 'iceServers', 'iceTransportPolicy', 'metadata', 'connectionTimeout', 'idleTimeout', 'maxConnections', 'foreignRelayBytes', 'nearby']
   const fields = record('config', config, known)
   const iceServers = list('iceServers', fields['iceServers'] ?? [], MAX_ICE_SERVERS).map((server, index) => iceServer(`iceServers[${index}]`, server))
+  const webrtc = transports(fields['transports'] ?? ['websocket', 'webrtc'])
+  for (const field of ['iceServers', 'iceTransportPolicy']) {
+    if (!webrtc && fields[field] !== undefined) throw invalid(field, 'has no effect, as `transports` leaves "webrtc" out; remove it, or add "webrtc"')
+  }
   const reservations = integer('reservations', fields['reservations'], RESERVATIONS, 'relays')
   return {
     bootstrap: bootstrap(fields['bootstrap'], page),
     reservations,
     dnsResolver: resolver(fields['dnsResolver'] ?? DNS_RESOLVER, page),
+    webrtc,
     store: store(fields['store']),
     iceServers,
     iceTransportPolicy: icePolicy(fields['iceTransportPolicy'] ?? 'all', iceServers),
@@ -146,6 +155,14 @@ function resolver(value: unknown, page: string | undefined): string {
   return url.href
 }
 
+function transports(value: unknown): boolean {
+  const names = list('transports', value, 2)
+  for (const name of names) if (name !== 'websocket' && name !== 'webrtc') throw invalid('transports', `${show(name)} is not a transport; write "websocket" and "webrtc"`)
+  if (!names.includes('websocket')) throw invalid('transports', 'must have "websocket": relays are reached by it, and everybody else through relays')
+  if (new Set(names).size < names.length) throw invalid('transports', 'names one twice; write each once')
+  return names.includes('webrtc')
+}
+
 function store(value: unknown): Settings['store'] {
   const { kind = 'indexeddb', name } = record('store', value ?? {}, ['kind', 'name'])
   if (kind !== 'indexeddb' && kind !== 'memory') throw invalid('store.kind', `${show(kind)} is not a kind of store; write "indexeddb" or "memory"`)
@@ -196,7 +213,7 @@ function metadata(value: unknown): Settings['metadata'] {
 function record(field: string, value: unknown, known: string[]): Record<string, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid(field, `must be an object, got ${show(value)}`)
   for (const key of Object.keys(value)) {
-    if (!known.includes(key)) throw invalid(field === 'config' ? key : `${field}.${key}`, `there is no such field; known are ${known.join(', ')}`)
+    if (!known.includes(key)) throw invalid(field === 'config' ? key : `${field}.${key}`, `${key === 'security' ? SECURITY : 'there is no such field'}; known are ${known.join(', ')}`)
   }
   return value as Record<string, unknown>
 }

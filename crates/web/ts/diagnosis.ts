@@ -25,17 +25,19 @@ export interface Facts {
   session?: SessionInfo | undefined
   /** At a direct connection, the oldest first. */
   attempts: Attempt[]
+  /** Whether the settings leave it in. */
+  webrtc: boolean
 }
 
 /** Makes sense of the facts. */
-export function diagnose({ peer, connections, history, relays, session, attempts }: Facts): Diagnosis {
+export function diagnose({ peer, connections, history, relays, session, attempts, webrtc }: Facts): Diagnosis {
   const own = connections.filter((connection) => connection.peer === peer)
   const path = own.some((connection) => connection.path === 'direct') ? 'direct' : own.length > 0 ? 'relayed' : 'none'
   // A peer that is a relay needs neither circuit nor WebRTC.
   const isRelay = own.some(({ transport }) => transport === 'websocket')
   const attempt = attempts.at(-1)
   const steps = [...relays.flatMap(relaySteps), ...(isRelay ? [] : [circuitStep(history, own, attempt), ...(attempt ? directSteps(attempt) : [])])]
-  const reasons = path === 'direct' ? [] : [...new Set([...causes(path, history, relays, attempt), ...between(own)])]
+  const reasons = path === 'direct' ? [] : [...new Set([...causes(path, history, relays, attempt, webrtc), ...between(own)])]
   return {
     peer,
     path,
@@ -106,7 +108,7 @@ function directSteps({ role, iceServers, steps, candidates, states, pairs, selec
 }
 
 /** What stands in the way, the most telling first, each with what would help. */
-function causes(path: Diagnosis['path'], history: Happening[], relays: Facts['relays'], attempt: Attempt | undefined): string[] {
+function causes(path: Diagnosis['path'], history: Happening[], relays: Facts['relays'], attempt: Attempt | undefined, webrtc: boolean): string[] {
   if (relays.length === 0) return ['No relay is configured, and without one no other browser can be found: name one in `bootstrap`.']
   const connected = relays.filter(({ state }) => state === 'connected' || state === 'reserved')
   if (connected.length === 0 && path === 'none') {
@@ -122,6 +124,7 @@ function causes(path: Diagnosis['path'], history: Happening[], relays: Facts['re
   }
   if (!attempt) {
     if (last === undefined) return ['Nobody has tried to reach this peer since the node started.']
+    if (path === 'relayed' && !webrtc) return ['The settings leave WebRTC out (`transports`): everything goes through relays.']
     if (path === 'relayed') return ['No direct connection has been tried yet; it is made when something is fetched or `connect` is called.']
     return [failed === '' ? 'It is being dialled.' : `The last dial failed: ${plain(failed)}.`]
   }

@@ -69,6 +69,7 @@ export class NodeServer {
   #started: WasmNode | undefined
   #followers: Followers | undefined
   #limitations: string[] = []
+  #webrtc = true
   #storage: { at: number; estimate: Promise<Pick<NodeStatus['storage'], 'usage' | 'quota' | 'persistent'>> } | undefined
 
   constructor() {
@@ -91,6 +92,7 @@ export class NodeServer {
     })
     tell('starting')
     this.#limitations = limitations
+    this.#webrtc = settings.webrtc
     const problem = settings.store.kind === 'indexeddb' ? await indexedDbProblem() : undefined
     if (problem) {
       this.#limitations = [...limitations, problem]
@@ -182,6 +184,7 @@ export class NodeServer {
       attempts,
       connections: node.connections(),
       session: node.session(peer),
+      webrtc: this.#webrtc,
       relays: relays.map((relay) => ({ ...relay, history: relayHistory(relay.address) })),
     })
   }

@@ -40,6 +40,13 @@ export interface NodeConfig {
    * visitor's address. Default `https://cloudflare-dns.com/dns-query`; it is asked only where `bootstrap` has such a name.
    */
   dnsResolver?: string
+  /**
+   * What carries connections: `websocket` leads to relays, and through them to others; `webrtc` leads from page to page. Without `webrtc` everything goes
+   * through relays, encrypted from end to end and at their limits, and peers do not learn this device's addresses. Default both.
+   *
+   * What secures them is no setting: Noise, and DTLS for WebRTC; nothing goes without. {@link ConnectionInfo} tells which.
+   */
+  transports?: ('websocket' | 'webrtc')[]
   /** Where blocks and the identity are kept. Default `{ kind: 'indexeddb', name: 'shoal' }`. `memory` forgets all when the page closes. */
   store?: { kind?: 'indexeddb' | 'memory'; name?: string }
   /** STUN and TURN servers for WebRTC, as in `RTCConfiguration`. Default: none, which is enough inside one network. */

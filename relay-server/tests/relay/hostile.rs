@@ -94,6 +94,24 @@ async fn nonsense_ends_the_socket_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn nothing_but_noise_secures_a_connection() {
+    let relay = Relay::start(&[]);
+    let mut socket = socket(&relay).await.unwrap();
+    let line = |protocol: &str| [&[protocol.len() as u8 + 1], protocol.as_bytes(), b"\n"].concat();
+    let proposals = ["/multistream/1.0.0", "/plaintext/2.0.0", "/tls/1.0.0", "/yamux/1.0.0", "/noise"].map(line).concat();
+    socket.send(Message::Binary(proposals.into())).await.unwrap();
+    let expected = ["/multistream/1.0.0", "na", "na", "na", "/noise"].map(line).concat();
+    let mut answers = Vec::new();
+    soon("the answers", async {
+        while answers.len() < expected.len() {
+            answers.extend(socket.next().await.unwrap().unwrap().into_data());
+        }
+    })
+    .await;
+    assert_eq!(answers, expected, "{}", String::from_utf8_lossy(&answers));
+}
+
+#[tokio::test]
 async fn half_open_sockets_are_few_and_short_lived() {
     let relay = Relay::start(&["--max-pending", "3", "--max-pending-per-network", "3"]);
     let start = Instant::now();

@@ -1,5 +1,7 @@
 //! The configured numbers hold, exactly, and who is inside is not disturbed.
 
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
 use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
 use libp2p::{identity::Keypair, multiaddr::Protocol};
 
@@ -43,6 +45,55 @@ async fn reservations_a_minute() {
     peers[1].reserve(relay.address()).await.unwrap();
     let error = peers[2].reserve(relay.address()).await.unwrap_err();
     assert!(error.contains("ResourceLimitExceeded"), "{error}");
+}
+
+#[tokio::test]
+async fn reservations_a_minute_of_one_peer() {
+    let relay = Relay::start(&["--reservations-per-minute-per-peer", "1"]);
+    let key = Keypair::generate_ed25519();
+    let (mut tab, mut other_tab, mut other_peer) = (Peer::with_key(key.clone()), Peer::with_key(key), Peer::new());
+    tab.reserve(relay.address()).await.unwrap();
+    let error = other_tab.reserve(relay.address()).await.unwrap_err();
+    assert!(error.contains("ResourceLimitExceeded"), "{error}");
+    other_peer.reserve(relay.address()).await.unwrap();
+}
+
+#[tokio::test]
+async fn seconds_of_a_reservation() {
+    const SECONDS: u64 = 600;
+    let relay = Relay::start(&["--reservation-seconds", &SECONDS.to_string()]);
+    let mut peer = Peer::new();
+    let relay_id = peer.dial(relay.address()).await.unwrap();
+    let hop = peer.streams.open_stream(relay_id, libp2p::relay::HOP_PROTOCOL_NAME);
+    let mut stream = hop.await.unwrap();
+    // A HopMessage of type RESERVE, with its length before it: https://github.com/libp2p/specs/blob/master/relay/circuit-v2.md#reservation
+    stream.write_all(&[2, 0x08, 0]).await.unwrap();
+    let mut answer = vec![0; 512];
+    let length = soon("the answer", stream.read(&mut answer)).await.unwrap();
+    // … of type STATUS, with a reservation (field 3), with the time of its end (field 1).
+    let number = |bytes: &[u8]| bytes.iter().enumerate().map(|(place, byte)| u64::from(byte & 0x7f) << (7 * place)).sum::<u64>();
+    let varint = |bytes: &[u8]| bytes.iter().position(|byte| byte & 0x80 == 0).map(|last| last + 1).unwrap();
+    let mut rest = &answer[..length];
+    rest = &rest[varint(rest)..];
+    assert_eq!(rest[..3], [0x08, 2, 0x1a], "{answer:?}");
+    rest = &rest[3..];
+    rest = &rest[varint(rest)..];
+    assert_eq!(rest[0], 0x08, "{answer:?}");
+    let ends = number(&rest[1..=varint(&rest[1..])]);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    assert!((SECONDS - 30..=SECONDS + 1).contains(&(ends - now)), "{}", ends - now);
+}
+
+#[tokio::test]
+async fn seconds_of_a_circuit() {
+    let relay = Relay::start(&["--circuit-seconds", "2"]);
+    let (mut alice, mut bob) = (Peer::new(), Peer::new());
+    alice.reserve(relay.address()).await.unwrap();
+    let began = Instant::now();
+    bob.dial_through(&relay, alice.id).await.unwrap();
+    bob.disconnected_from(alice.id).await;
+    assert!(began.elapsed() >= Duration::from_millis(1_900), "{:?}", began.elapsed());
+    until("the circuit's end", || relay.counted("circuits") == 0).await;
 }
 
 #[tokio::test]

@@ -118,7 +118,7 @@ impl Dialling {
 }
 
 impl Driver {
-    /// Dials `/webrtc` through the relays that we know; the transport makes the relayed connection on its way.
+    /// Dials `/webrtc` through the relays that we know; the transport makes the relayed connection on its way. Without WebRTC that one is all.
     pub(super) fn dial(&mut self, peer: PeerId, via: Vec<Multiaddr>) {
         // It may cost another connection its place: not one that was used since the last tick.
         self.tend_pool();
@@ -170,7 +170,7 @@ impl Driver {
     fn dial_next(&mut self, peer: PeerId, mut reason: String) {
         while let Some(way) = self.dialling.next(peer) {
             let relay = way.relay;
-            let addresses: Vec<Multiaddr> = way.to(peer, true).collect();
+            let addresses: Vec<Multiaddr> = way.to(peer, self.shared.config.webrtc).collect();
             self.note_dial(peer, "dialling", &addresses);
             let options = DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::Always).build();
             let dial = options.connection_id();
@@ -199,7 +199,8 @@ impl Driver {
         if second && self.shared.peers.borrow().peer(&peer).is_some_and(|known| direct(known) > 1) {
             self.swarm.close_connection(dial);
         }
-        self.dial_next(peer, String::new());
+        // Said where none of them was a direct one.
+        self.dial_next(peer, "there are relayed connections only".to_owned());
     }
 
     /// A dial to a peer failed: the next relay is tried, or this was it.

@@ -70,8 +70,10 @@ impl Driver {
         let unfinished = session.streams() > 0;
         match session.watch(now) {
             Health::Fine => {
-                let wanted =
-                    unfinished && session.path() == Some(Path::Relayed) && !known.is_direct_lately(platform::unix_milliseconds(), UPGRADE);
+                let wanted = self.shared.config.webrtc
+                    && unfinished
+                    && session.path() == Some(Path::Relayed)
+                    && !known.is_direct_lately(platform::unix_milliseconds(), UPGRADE);
                 (wanted && known.dial != Dial::Running && since >= UPGRADE).then_some(Need::Direct)
             }
             Health::Stuck => (session.path() == Some(Path::Direct) && since >= RESTORE).then_some(Need::Relayed),

@@ -32,7 +32,7 @@ const attempt = (more = {}) => ({
   ...more,
 })
 const failedAttempt = (more) => attempt({ states: ['checking', 'disconnected'], pairs: { failed: 1 }, ended: { after: 15_000, reason: 'closed by this node' }, ...more })
-const facts = (more = {}) => ({ peer: PEER, connections: [], history: [], relays: [relay], attempts: [], ...more })
+const facts = (more = {}) => ({ peer: PEER, connections: [], history: [], relays: [relay], attempts: [], webrtc: true, ...more })
 const told = (more) => {
   const { summary, reasons } = diagnose(facts(more))
   return [summary, ...reasons].join('\n')
@@ -76,6 +76,7 @@ for (const [name, more, sentence] of [
   ['relay full', failed('Failed: [(/x: : Remote reported resource limit exceeded.)]'), /The relay refuses/],
   ['another failure', failed('Failed: [(/x: : the handshake broke)]'), /The last dial failed: the handshake broke\./],
   ['not tried directly', relayed, /through a relay, encrypted[^]*No direct connection has been tried/],
+  ['left out', { ...relayed, webrtc: false }, /The settings leave WebRTC out/],
   ['being made', { ...relayed, attempts: [attempt()] }, /A direct connection is being made/],
   ['no WebRTC', { ...relayed, attempts: [attempt({ steps: {}, ended: { after: 0, reason: 'this browser has no WebRTC' } })] }, /has no WebRTC, or an extension/],
   ['no answer', { ...relayed, attempts: [attempt({ steps: { described: 1 }, ended: { after: 9, reason: 'closed by this node' } })] }, /did not answer the offer/],

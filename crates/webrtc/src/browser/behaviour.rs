@@ -44,7 +44,7 @@ pub enum Event {
 
 /// The behaviour that belongs to the [`Transport`](super::Transport). Made by [`new`](super::new).
 ///
-/// For every relayed external address `<relay>/p2p-circuit/p2p/<self>` it announces `<relay>/p2p-circuit/webrtc/p2p/<self>`,
+/// While the transport listens, for every relayed external address `<relay>/p2p-circuit/p2p/<self>` it announces `<relay>/p2p-circuit/webrtc/p2p/<self>`,
 /// so that identify tells it to others.
 pub struct Behaviour {
     local: PeerId,
@@ -52,6 +52,8 @@ pub struct Behaviour {
     ends: Ends,
     /// Connections that are good for signalling: all but direct ones.
     connections: LiteMap<PeerId, Vec<ConnectionId>>,
+    /// Whether the transport takes connections.
+    listening: bool,
     /// Dials of ours, and the request that waits for each.
     dialling: LiteMap<ConnectionId, SignalingRequest>,
     actions: VecDeque<ToSwarm<Event, OpenSignaling>>,
@@ -59,7 +61,15 @@ pub struct Behaviour {
 
 impl Behaviour {
     pub(super) fn new(local: PeerId, shim: Shim, ends: Ends) -> Self {
-        Self { local, shim: SendWrapper::new(shim), ends, connections: LiteMap::new(), dialling: LiteMap::new(), actions: VecDeque::new() }
+        Self {
+            local,
+            shim: SendWrapper::new(shim),
+            ends,
+            connections: LiteMap::new(),
+            listening: false,
+            dialling: LiteMap::new(),
+            actions: VecDeque::new(),
+        }
     }
 
     /// What the browser knows of the path to `peer`; `None` if there is no direct connection to it.
@@ -164,7 +174,8 @@ impl NetworkBehaviour for Behaviour {
             FromSwarm::ConnectionEstablished(event) => self.established(&event),
             FromSwarm::ConnectionClosed(event) => self.closed(&event),
             FromSwarm::DialFailure(failure) => self.dial_failed(&failure),
-            FromSwarm::ExternalAddrConfirmed(event) => {
+            FromSwarm::NewListenAddr(event) if is_direct(event.addr) => self.listening = true,
+            FromSwarm::ExternalAddrConfirmed(event) if self.listening => {
                 if let Some(address) = self.webrtc_address(event.addr) {
                     self.actions.push_back(ToSwarm::ExternalAddrConfirmed(address));
                 }

@@ -98,7 +98,7 @@ impl Fetch {
         let peer = peers.peer(&id)?;
         let (session, path) = peer.session()?;
         let session = session.clone();
-        let whole = path == Path::Direct || matches!(peer.dial, Dial::Failed(_)) || started.elapsed() >= DIRECT_PATIENCE;
+        let whole = path == Path::Direct || self.is_without_direct(peer) || started.elapsed() >= DIRECT_PATIENCE;
         if whole {
             return Some((id, session, path, true));
         }
@@ -109,6 +109,11 @@ impl Fetch {
             let _ = self.shared.dial(id, self.via.clone());
         }
         round.total.is_none().then_some((id, session, path, false))
+    }
+
+    /// Whether no direct connection to this peer can be had.
+    fn is_without_direct(&self, peer: &Peer) -> bool {
+        !self.shared.config.webrtc || matches!(peer.dial, Dial::Failed(_))
     }
 
     /// Who should go on in place of this one: somebody to whom there is a better path, or who promises to be much faster.
@@ -126,7 +131,7 @@ impl Fetch {
         let peers = self.shared.peers.borrow();
         let candidates = self.candidates(round);
         let patient = started.elapsed() < DIRECT_PATIENCE;
-        let tried = |id: &PeerId| !patient || peers.peer(id).is_some_and(|peer| matches!(peer.dial, Dial::Failed(_)));
+        let tried = |id: &PeerId| !patient || peers.peer(id).is_some_and(|peer| self.is_without_direct(peer));
         if candidates.iter().all(tried) { candidates.iter().find_map(|id| relay_limit(round, &peers, id)) } else { None }
     }
 }
