@@ -90,6 +90,9 @@ impl Relays {
             }
         }
         let mut manager = Reservations::new(config.reservations, sources.len());
+        if !platform::tells_of_networks() {
+            manager.watch();
+        }
         let mut add = |address: Multiaddr, tier| peer_of(&address).map(|peer| manager.add(peer, vec![address], tier));
         for address in addresses {
             add(address, Tier::Configured);

@@ -184,6 +184,9 @@ pub const RESERVATION_HASTE: Duration = Duration::from_millis(2_500);
 pub const RESERVATION_RENEWAL: Duration = Duration::from_secs(20 * 60);
 /// How long a relay may take to answer a probe: a round trip of a bad mobile link after its radio woke up.
 pub const RESERVATION_PROBE: Duration = Duration::from_secs(3);
+/// How often a relay is asked where nobody tells the page that its network changed: with the time for an answer and that for a new connection, the
+/// page is reachable by its new address within ten seconds. It costs 120 bytes a second.
+pub const RESERVATION_WATCH: Duration = Duration::from_millis(2_500);
 /// A reservation that was granted or confirmed within this time is not asked for again on waking.
 pub const RESERVATION_FRESH: Duration = Duration::from_secs(30);
 /// How long after waking a lost connection counts as one that was lost while asleep.

@@ -30,6 +30,12 @@ pub fn origin() -> String {
     js_sys::Reflect::get(&js_sys::global(), &"origin".into()).ok().and_then(|origin| origin.as_string()).unwrap_or_default()
 }
 
+/// Whether this browser tells a page that the device changed from one network to another: Chromium's Network Information does.
+pub fn tells_of_networks() -> bool {
+    let property = |object: &JsValue, name: &str| js_sys::Reflect::get(object, &name.into()).ok().filter(JsValue::is_object);
+    property(&js_sys::global(), "navigator").is_some_and(|navigator| property(&navigator, "connection").is_some())
+}
+
 /// What a thrown JavaScript value says, for people.
 pub fn describe(error: &JsValue) -> String {
     error

@@ -98,7 +98,7 @@ pub(super) enum State {
     /// Held, as far as is known; asked whether it is there.
     Probing {
         until: Time,
-        renew: bool,
+        renew_at: Time,
     },
 }
 
@@ -183,8 +183,8 @@ impl<Id, Address> Candidate<Id, Address> {
 
     /// It is to be asked whether it is still there, and where `renew` for the reservation again.
     pub(super) fn suspect(&mut self, renew: bool, now: Time) {
-        if let State::Reserved { .. } = self.state {
-            self.state = State::Probing { until: now + RESERVATION_PROBE, renew };
+        if let State::Reserved { renew_at, .. } = self.state {
+            self.state = State::Probing { until: now + RESERVATION_PROBE, renew_at: if renew { now } else { renew_at } };
             self.asked = false;
         }
     }

@@ -34,7 +34,7 @@ use self::{
 use crate::choice::draw;
 use crate::limits::{
     RESERVATION_ADDRESSES, RESERVATION_AWAKE, RESERVATION_CANDIDATES, RESERVATION_FRESH, RESERVATION_HASTE, RESERVATION_NEEDED,
-    RESERVATION_PATIENCE, RESERVATION_RENEWAL, RESERVATION_SPREAD, RESERVATION_SURPLUS,
+    RESERVATION_PATIENCE, RESERVATION_RENEWAL, RESERVATION_SPREAD, RESERVATION_SURPLUS, RESERVATION_WATCH,
 };
 use crate::time::Time;
 
@@ -80,6 +80,8 @@ pub struct Reservations<Id, Address> {
     hold_until: Time,
     /// Losses told before this moment are old news from before a sleep.
     awake_until: Time,
+    /// Whether relays are asked every few seconds.
+    watches: bool,
 }
 
 impl<Id: Eq + Clone + Debug, Address: Clone + PartialEq + Debug> Reservations<Id, Address> {
@@ -91,7 +93,13 @@ impl<Id: Eq + Clone + Debug, Address: Clone + PartialEq + Debug> Reservations<Id
             candidates: Vec::new(),
             hold_until: Time::default(),
             awake_until: Time::default(),
+            watches: false,
         }
+    }
+
+    /// Asks every relay in use each [`RESERVATION_WATCH`] whether it is there: for a page that nobody tells when its network changes.
+    pub fn watch(&mut self) {
+        self.watches = true;
     }
 
     /// Makes a relay known, or its addresses fresh. Whether there was room for it.
@@ -197,13 +205,9 @@ impl<Id: Eq + Clone + Debug, Address: Clone + PartialEq + Debug> Reservations<Id
     /// Whether a probed relay answered.
     pub fn probed(&mut self, id: &Id, alive: bool, now: Time) {
         let Some(candidate) = self.candidate(id) else { return };
-        let State::Probing { until, renew } = candidate.state else { return };
-        candidate.state = match (alive, renew) {
-            // Its answer shows that the connection lives, not that the reservation does: that is asked for again.
-            (true, true) => State::Reserved { since: now, renew_at: now },
-            (true, false) => State::Reserved { since: now, renew_at: now + RESERVATION_RENEWAL },
-            (false, _) => State::Probing { until: now.min(until), renew },
-        };
+        let State::Probing { until, renew_at } = candidate.state else { return };
+        // Its answer shows that the connection lives, not that the reservation does: that is asked for when it is time.
+        candidate.state = if alive { State::Reserved { since: now, renew_at } } else { State::Probing { until: now.min(until), renew_at } };
     }
 
     /// Something speaks against this relay being there (an unanswered ping, say): it is asked.
@@ -324,6 +328,12 @@ impl<Id: Eq + Clone + Debug, Address: Clone + PartialEq + Debug> Reservations<Id
     /// Keeps what holds: probes and renewals.
     fn keep(&mut self, now: Time, orders: &mut Vec<Order<Id, Address>>) {
         for candidate in &mut self.candidates {
+            if let State::Reserved { since, .. } = candidate.state
+                && self.watches
+                && since + RESERVATION_WATCH <= now
+            {
+                candidate.suspect(false, now);
+            }
             match candidate.state {
                 State::Probing { until, .. } if !candidate.asked => {
                     candidate.asked = true;

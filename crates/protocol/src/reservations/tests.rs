@@ -198,6 +198,64 @@ fn a_doubt_is_settled_by_asking() {
 }
 
 #[test]
+fn doubts_do_not_put_a_renewal_off() {
+    let mut manager = with(&["a"]);
+    settle(&mut manager, FIRST);
+    let mut renewed = 0;
+    for minute in 1..=60 {
+        let now = at(minute * 60);
+        manager.doubted(&"a", now);
+        for _ in 0..3 {
+            for order in manager.due(now, &mut half()) {
+                match order {
+                    Order::Probe(id) => manager.probed(&id, true, now),
+                    Order::Reserve(id) => {
+                        manager.reserved(&id, now, &mut half());
+                        renewed += 1;
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+    }
+    assert!((3..=5).contains(&renewed), "{renewed} renewals in an hour");
+}
+
+#[test]
+fn a_watched_relay_that_falls_silent_is_replaced_within_seconds_and_nobody_else_asks() {
+    let mut manager = with(&["a", "b"]);
+    settle(&mut manager, FIRST);
+    assert!((2..60).all(|second| manager.due(at(second), &mut half()).is_empty()), "nothing speaks against them");
+    manager.watch();
+    // From now on nobody answers.
+    let mut dialled = None;
+    for second in 60..120 {
+        let orders = manager.due(at(second), &mut half());
+        if orders.iter().any(|order| matches!(order, Order::Dial(..))) {
+            dialled = Some(second);
+            break;
+        }
+    }
+    assert!(dialled.is_some_and(|second| second <= 60 + 6), "dialled anew at {dialled:?}");
+}
+
+#[test]
+fn a_watched_relay_that_answers_is_asked_every_few_seconds_and_kept() {
+    let mut manager = with(&["a"]);
+    manager.watch();
+    settle(&mut manager, FIRST);
+    let mut probes = 0;
+    for second in 2..=61 {
+        for order in manager.due(at(second), &mut half()) {
+            assert!(matches!(order, Order::Probe("a")), "{order:?}");
+            probes += 1;
+            manager.probed(&"a", true, at(second));
+        }
+    }
+    assert!((20..=24).contains(&probes), "{probes} in a minute");
+}
+
+#[test]
 fn a_relay_that_moved_is_found_by_its_source() {
     let mut manager = Manager::new(2, 1);
     assert_eq!(manager.due(FIRST, &mut half()), [Order::Resolve(0)]);
