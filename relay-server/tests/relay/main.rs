@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod circuits;
+mod crowd;
 mod hostile;
+mod leaks;
 mod limits;
 mod nearby;
 mod overload;

@@ -1,6 +1,11 @@
 //! A libp2p peer as a page is one: it dials the relay's WebSocket and can be reached through it.
 
-use std::{io, pin::Pin, time::Duration};
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    pin::Pin,
+    time::Duration,
+};
 
 use futures::{
     AsyncRead, AsyncWrite, FutureExt as _, SinkExt as _, StreamExt as _, TryStreamExt as _,
@@ -23,7 +28,10 @@ use libp2p::{
     yamux,
 };
 use rw_stream_sink::RwStreamSink;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    net::TcpSocket,
+    sync::{mpsc, oneshot},
+};
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest as _};
 
 use super::{program::Relay, soon};
@@ -65,7 +73,12 @@ impl Peer {
 
     /// A new one whose connections carry the header by which a proxy says whom it forwards.
     pub(crate) fn forwarded_for(address: &str) -> Self {
-        Self::build(Keypair::generate_ed25519(), WebSockets { forwarded_for: Some(address.to_owned()) })
+        Self::build(Keypair::generate_ed25519(), WebSockets { forwarded_for: Some(address.to_owned()), ..Default::default() })
+    }
+
+    /// A new one that connects from an address of its own: all of 127.0.0.0/8 is this machine, and each address of it is a network to the relay.
+    pub(crate) fn from(address: Ipv4Addr) -> Self {
+        Self::build(Keypair::generate_ed25519(), WebSockets { from: Some(address), ..Default::default() })
     }
 
     fn build(key: Keypair, sockets: WebSockets) -> Self {
@@ -192,9 +205,10 @@ pub(crate) async fn raw(relay: Multiaddr) -> StreamMuxerBox {
 }
 
 /// The dialling half of a WebSocket transport, with no limits of its own.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct WebSockets {
     forwarded_for: Option<String>,
+    from: Option<Ipv4Addr>,
 }
 
 /// A WebSocket as a byte stream.
@@ -218,9 +232,7 @@ impl libp2p::Transport for WebSockets {
     fn dial(&mut self, address: Multiaddr, _: DialOpts) -> Result<Self::Dial, TransportError<io::Error>> {
         match address.iter().collect::<Vec<_>>()[..] {
             [Protocol::Ip4(ip), Protocol::Tcp(port), Protocol::Ws(_), Protocol::P2p(_)]
-            | [Protocol::Ip4(ip), Protocol::Tcp(port), Protocol::Ws(_)] => {
-                Ok(connect(format!("ws://{ip}:{port}/"), self.forwarded_for.clone()).boxed())
-            }
+            | [Protocol::Ip4(ip), Protocol::Tcp(port), Protocol::Ws(_)] => Ok(connect((ip, port).into(), self.clone()).boxed()),
             _ => Err(TransportError::MultiaddrNotSupported(address)),
         }
     }
@@ -230,12 +242,18 @@ impl libp2p::Transport for WebSockets {
     }
 }
 
-async fn connect(url: String, forwarded_for: Option<String>) -> io::Result<Pin<Box<dyn ByteStream>>> {
-    let mut request = url.into_client_request().map_err(io::Error::other)?;
+async fn connect(to: SocketAddr, WebSockets { forwarded_for, from }: WebSockets) -> io::Result<Pin<Box<dyn ByteStream>>> {
+    let mut request = format!("ws://{to}/").into_client_request().map_err(io::Error::other)?;
     if let Some(address) = forwarded_for {
         request.headers_mut().insert("x-forwarded-for", address.parse().map_err(io::Error::other)?);
     }
-    let (socket, _) = tokio_tungstenite::connect_async_with_config(request, None, true).await.map_err(io::Error::other)?;
+    let socket = TcpSocket::new_v4()?;
+    if let Some(from) = from {
+        socket.bind((from, 0).into())?;
+    }
+    let stream = socket.connect(to).await?;
+    stream.set_nodelay(true)?;
+    let (socket, _) = tokio_tungstenite::client_async(request, stream).await.map_err(io::Error::other)?;
     let messages = socket
         .sink_map_err(io::Error::other)
         .with(|bytes: Vec<u8>| ready(Ok::<_, io::Error>(Message::Binary(bytes.into()))))
