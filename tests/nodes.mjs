@@ -4,10 +4,10 @@ import { openApp, until } from './app.mjs'
 import { packagePages } from './pages.mjs'
 import { createRelay } from './relay.mjs'
 
-/** A relay that serves pages with the npm package, and no web app; `stop()` removes them, too. */
-export async function createPackageRelay() {
+/** A relay that serves pages with the npm package, and no web app; `stop()` removes them, too. @param {string[]} [args] Further arguments. */
+export async function createPackageRelay(args = []) {
   const pages = await packagePages()
-  const relay = await createRelay({ webRoot: pages.path })
+  const relay = await createRelay({ webRoot: pages.path, args })
   return {
     ...relay,
     async stop() {

@@ -98,10 +98,10 @@ async function send(stream: Stream, total: number, signal: AbortSignal): Promise
   }
 }
 
-/** Starts a peer that is reachable through the relay. */
-async function start(relay: string): Promise<Peer> {
+/** Starts a peer. It is reachable through the relay, unless it only `dials`. */
+async function start(relay: string, { dials = false } = {}): Promise<Peer> {
   const node = await createLibp2p({
-    addresses: { listen: [`${relay}/p2p-circuit`, '/webrtc'] },
+    addresses: { listen: dials ? [] : [`${relay}/p2p-circuit`, '/webrtc'] },
     transports: [webSockets(), webRTC(), circuitRelayTransport()],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],

@@ -336,9 +336,9 @@ impl Driver {
     fn on_stream(&mut self, event: streams::Event) {
         match event {
             streams::Event::Opened { peer, connection, protocol, stream, .. } if protocol == PERF => {
-                let direct = self.shared.peers.borrow_mut().connection(&peer, connection).is_some_and(|known| known.path == Path::Direct);
-                if direct {
-                    self.perf.answer(peer, stream);
+                let route = self.shared.peers.borrow().peer(&peer).and_then(|known| known.route(connection));
+                if let Some(route) = route.filter(|route| route.path == Path::Direct) {
+                    self.perf.answer(peer, stream, route);
                 }
             }
             streams::Event::Opened { peer, protocol, stream, .. } if protocol == PING => self.relays.probe(peer, stream),

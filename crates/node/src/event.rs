@@ -181,18 +181,25 @@ pub struct SessionInfo {
     pub bytes_sent: u64,
     /// Bytes that went a second time, because a path broke.
     pub bytes_sent_again: u64,
+    /// Bytes that this side holds for the other one: to be sent, or sent and not acknowledged.
+    pub bytes_held: u64,
+    /// Bytes that came and were not read yet.
+    pub bytes_unread: u64,
 }
 
 impl SessionInfo {
     /// Describes the session with a peer.
     pub fn new(session: &PeerSession) -> Self {
         let counts = session.counts();
+        let held = session.held();
         Self {
             path: session.sent_by(),
             streams: session.streams(),
             bytes_received: counts.received,
             bytes_sent: counts.sent,
             bytes_sent_again: counts.sent_again,
+            bytes_held: held.unsent + counts.sent - counts.acknowledged,
+            bytes_unread: held.received,
         }
     }
 }

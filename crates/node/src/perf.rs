@@ -12,7 +12,7 @@ use futures::{
 };
 use libp2p::{PeerId, Stream, StreamProtocol};
 
-use crate::platform;
+use crate::{platform, session::Route};
 
 /// The protocol's name.
 pub const PERF: StreamProtocol = StreamProtocol::new("/perf/1.0.0");
@@ -34,15 +34,15 @@ impl Perf {
         self.0.borrow()
     }
 
-    /// Answers one stream in a task of its own; drops it where the peer already has one.
-    pub fn answer(&self, peer: PeerId, mut stream: Stream) {
+    /// Answers one stream in a task of its own; drops it where the peer already has one. What comes and goes is counted of `route`.
+    pub fn answer(&self, peer: PeerId, mut stream: Stream, route: Route) {
         if self.0.borrow().contains(&peer) {
             return;
         }
         self.0.borrow_mut().push(peer);
         let running = self.0.clone();
         platform::spawn(async move {
-            let work = answer(&mut stream).boxed_local();
+            let work = answer(&mut stream, &route).boxed_local();
             if let Either::Left((Err(error), _)) = select(work, platform::sleep(PATIENCE).boxed_local()).await {
                 tracing::debug!(%peer, %error, "measurement failed");
             }
@@ -51,7 +51,7 @@ impl Perf {
     }
 }
 
-async fn answer(stream: &mut Stream) -> io::Result<()> {
+async fn answer(stream: &mut Stream, route: &Route) -> io::Result<()> {
     let mut wanted = [0; 8];
     stream.read_exact(&mut wanted).await?;
     let wanted = u64::from_be_bytes(wanted);
@@ -66,6 +66,7 @@ async fn answer(stream: &mut Stream) -> io::Result<()> {
             break;
         }
         received += length as u64;
+        route.count(length, 0);
         if received > MOST {
             return Err(io::Error::other("more was sent than is ever read"));
         }
@@ -74,6 +75,7 @@ async fn answer(stream: &mut Stream) -> io::Result<()> {
     while left > 0 {
         let length = left.min(CHUNK as u64) as usize;
         stream.write_all(&buffer[..length]).await?;
+        route.count(0, length);
         left -= length as u64;
     }
     stream.close().await

@@ -325,6 +325,10 @@ export interface SessionInfo {
   bytesSent: number
   /** Bytes that went a second time, because a connection broke. */
   bytesSentAgain: number
+  /** Bytes that this node holds for the peer: to be sent, or sent and not acknowledged. Bounded, however slowly the peer reads. */
+  bytesHeld: number
+  /** Bytes that came and were not read yet. Bounded, however much the peer sends. */
+  bytesUnread: number
 }
 
 /**

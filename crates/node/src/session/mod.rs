@@ -32,7 +32,7 @@ use libp2p::swarm::ConnectionId;
 use litemap::LiteMap;
 use shoal_protocol::{
     pipe::{Counts, Greeting, Key, PathId, Pipe, Refused},
-    session::{Event, Priority, Session, Side, StreamId},
+    session::{Event, Held, Priority, Session, Side, StreamId},
 };
 use web_time::Instant;
 
@@ -204,6 +204,11 @@ impl PeerSession {
     /// How much went and came, and was sent again because a path broke.
     pub fn counts(&self) -> Counts {
         self.0.borrow().pipe.counts()
+    }
+
+    /// What waits in it, in both directions.
+    pub fn held(&self) -> Held {
+        self.0.borrow().session.held()
     }
 
     /// Looks how it is doing; to be called a few times a second.

@@ -38,7 +38,8 @@ pub struct Route {
 }
 
 impl Route {
-    fn count(&self, received: usize, sent: usize) {
+    /// Notes what came and went.
+    pub fn count(&self, received: usize, sent: usize) {
         let (before, gone) = self.traffic.get();
         self.traffic.set((before + received as u64, gone + sent as u64));
         if let Some(allowance) = &self.allowance {
