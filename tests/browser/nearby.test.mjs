@@ -67,6 +67,7 @@ for (const kind of ['chromium', 'firefox']) {
     await finds(phone, [{ peer: deskId, name: 'Desk' }])
     await desk.waitForFunction((selector) => document.querySelector(selector)?.textContent === 'Ada’s phone', { timeout: WITHIN }, byTestId('nearby-device'))
     await says(desk, /^One device is here\.$/)
+    await screenshots(desk, `nearby-found-${kind}`)
 
     // From the list to a direct connection.
     await desk.bringToFront()
@@ -86,6 +87,62 @@ for (const kind of ['chromium', 'firefox']) {
     await finds(desk, [])
     assert.deepEqual(await nearby(phone), { on: false, listed: false, peers: [] }, 'who is not found does not find')
     assert.deepEqual((await nearby(stranger)).peers, [], 'nothing was ever seen from elsewhere')
+    for (const page of [desk, phone, stranger]) assert.deepEqual(page.problems, [], 'the consoles are clean')
+  })
+}
+
+for (const kind of ['chromium', 'firefox']) {
+  test(`chromium to ${kind}: files are handed to a nearby device, whose user is asked first; nobody else can ask`, async (t) => {
+    const browsers = await Promise.all([launch('chromium'), launch(kind), launch('chromium')])
+    t.after(() => Promise.all(browsers.map((browser) => browser.close())))
+    const [desk, phone, stranger] = await Promise.all(browsers.map((browser, index) => openApp(browser, [home, home, elsewhere][index].url)))
+    await Promise.all([desk, phone, stranger].map((page) => reachable(page)))
+    const [deskId, phoneId] = await Promise.all([peerId(desk), peerId(phone)])
+    await nearby(desk, { name: 'Desk' })
+    await nearby(phone, { name: 'Phone' })
+    await finds(desk, [{ peer: phoneId, name: 'Phone' }])
+    await finds(phone, [{ peer: deskId, name: 'Desk' }])
+    const text = (page, id) => page.waitForSelector(byTestId(id), { timeout: WITHIN }).then(() => textOf(page, id))
+    const count = (page, id) => page.$$eval(byTestId(id), (all) => all.length)
+
+    // Chosen for a device: shared, and offered to it.
+    const input = await desk.waitForSelector(byTestId('nearby-file'), { timeout: WITHIN })
+    await input.evaluate((input) => {
+      const chosen = new DataTransfer()
+      chosen.items.add(new File(['hello from the desk'], 'hello.txt'))
+      input.files = chosen.files
+      input.dispatchEvent(new Event('change'))
+    })
+    assert.match(await text(phone, 'offer'), /^Desk offers hello\.txt, 19 bytes/)
+    assert.equal(await count(phone, 'receive-card'), 0, 'nothing is fetched before the yes')
+    if (kind === 'chromium') await screenshots(phone, 'offer')
+    await phone.click(byTestId('offer-take'))
+    await phone.waitForFunction((selector) => /complete and verified/.test(document.querySelector(selector)?.textContent ?? ''), { timeout: WITHIN }, byTestId('receive-phase')).catch(async (error) => {
+      throw new Error(`${error.message}: ${await textOf(phone, 'receive-phase')}\n${await ways(phone, [deskId])}`)
+    })
+    assert.equal(await count(phone, 'offer'), 0)
+
+    // From the card of what is shared already; and a no.
+    await desk.bringToFront()
+    await desk.click(byTestId('share-hand'))
+    await text(phone, 'offer').catch(async (error) => {
+      throw new Error(`${error.message}: ${await desk.$eval(byTestId('share-card'), (card) => card.textContent)}`)
+    })
+    await desk.waitForFunction((selector) => document.querySelector(selector)?.textContent === 'Phone was asked', { timeout: WITHIN }, byTestId('share-hand'))
+    await screenshots(desk, `hand-${kind}`)
+    await phone.bringToFront()
+    await phone.click(byTestId('offer-leave'))
+    assert.equal(await count(phone, 'offer'), 0)
+    assert.equal(await count(phone, 'receive-card'), 1)
+
+    // Who is not near cannot put anything before a person.
+    await nearby(stranger, { name: 'Stranger' })
+    const refused = await stranger.evaluate(async (peer) => {
+      const cid = await window.shoal.publishContent('look at this')
+      return window.shoal.offerContent(cid, peer).then(() => 'taken', ({ name }) => name)
+    }, phoneId)
+    assert.equal(refused, 'Declined')
+    assert.equal(await count(phone, 'offer'), 0)
     for (const page of [desk, phone, stranger]) assert.deepEqual(page.problems, [], 'the consoles are clean')
   })
 }

@@ -15,6 +15,7 @@ use web_time::Instant;
 
 use crate::{
     behaviour::{Behaviour, BehaviourEvent, PING, PING_TIMEOUT, SESSION, streams},
+    content::offer::set_near,
     event::{ConnectionInfo, Event},
     nearby::{NEARBY, Nearby},
     peers::{Carrying, Connection, Dial, Path, Transport},
@@ -150,6 +151,7 @@ impl Driver {
             }
         }
         if let Some(nearby) = self.nearby.news() {
+            set_near(&self.shared, &nearby.peers);
             self.shared.emit(Event::Nearby { nearby });
         }
     }

@@ -42,6 +42,18 @@ pub enum Event {
         /// All of it.
         nearby: Nearby,
     },
+    /// Somebody near has something for this node's user.
+    Offered {
+        /// Who.
+        peer: String,
+        /// What.
+        cid: String,
+        /// How long it is, as the other side says.
+        size: u64,
+        /// What it is called there.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        name: String,
+    },
     /// A peer broke the rules and was dropped.
     PeerDropped {
         /// Who.

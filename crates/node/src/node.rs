@@ -14,8 +14,9 @@ use shoal_protocol::{
         import::Profile,
         walk::Scope,
     },
-    exchange::Download,
+    exchange::{Download, Request},
     identity::PublicKey,
+    limits::EXCHANGE_NAME,
 };
 use wasm_bindgen::JsValue;
 use web_sys::MessagePort;
@@ -24,7 +25,7 @@ use crate::{
     config::{Config, NearbyConfig, StoreKind},
     content::{
         fetch::Fetch,
-        publish,
+        offer, publish,
         read::{Behind, Reader},
         source::Source,
     },
@@ -256,6 +257,15 @@ impl Node {
         let peers = self.shared.peers.borrow();
         let peer = peers.peer(id)?;
         peer.connections.first().map(|connection| ConnectionInfo::new(id, peer, connection))
+    }
+
+    /// Offers a content to the user of a connected peer that is near. Whether that user is shown it.
+    ///
+    /// # Errors
+    /// See [`offer::offer`].
+    pub async fn offer(&self, peer: PeerId, root: Cid, size: u64, mut name: String) -> Result<bool, Error> {
+        name.truncate(name.floor_char_boundary(EXCHANGE_NAME));
+        offer::offer(&self.shared, peer, Request::Offer { root, size, name }).await
     }
 
     /// Whether this node is found by those near it, and who they are; with a wish, as it is from now on.

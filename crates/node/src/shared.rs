@@ -11,6 +11,7 @@ use crate::{
     allowance::ForeignRelays,
     chooser::Chooser,
     config::Config,
+    content::offer::Near,
     error::Error,
     event::{Event, RelayStatus},
     history::History,
@@ -60,6 +61,8 @@ pub struct Inner {
     pub senders: Chooser,
     /// What may still go through relays that the settings do not lead to.
     pub foreign: ForeignRelays,
+    /// Who is near.
+    pub near: RefCell<Near>,
     /// Fires when the node stops.
     pub stopped: Notify,
     commands: RefCell<mpsc::Sender<Command>>,
@@ -93,6 +96,7 @@ impl Shared {
             history: RefCell::default(),
             relays: RefCell::default(),
             senders: Chooser::default(),
+            near: RefCell::default(),
             stopped: Notify::default(),
             commands: RefCell::new(commands),
             emit: Box::new(emit),

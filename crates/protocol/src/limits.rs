@@ -99,6 +99,12 @@ pub const PIPE_RECORD: u64 = 2 * 1024 * 1024;
 /// Longest request, in bytes: kind, the longest CID, scope with a range, two counts come to under 190. A longer one is
 /// refused before it is read on.
 pub const EXCHANGE_REQUEST: usize = 256;
+/// Longest name of what is offered, in bytes: more than a list shows, and with the CID of a file it fits into a request.
+pub const EXCHANGE_NAME: usize = 128;
+/// What one peer may offer at once: the files that a person has chosen together.
+pub const EXCHANGE_OFFERS: u32 = 8;
+/// Afterwards, one thing in this time.
+pub const EXCHANGE_OFFER: Duration = Duration::from_secs(1);
 
 // ---- connections: the defaults of a page --------------------------------------------------------------------------
 

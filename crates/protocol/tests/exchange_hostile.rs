@@ -193,11 +193,18 @@ fn the_wire_is_as_specified() {
     assert_eq!(dag(Scope::Dag, 300, Some(5)), [&[1], &name[..], &[1, 0xac, 0x02, 5]].concat());
     assert_eq!(dag(Scope::Range { offset: 1, length: 128 }, 0, None), [&[1], &name[..], &[2, 1, 0x80, 0x01, 0, 0]].concat());
     assert_eq!(Request::Has { root: root.clone() }.encode(), [&[2], &name[..]].concat());
+    let offer = |name: &str| Request::Offer { root: root.clone(), size: 300, name: name.to_owned() }.encode();
+    assert_eq!(offer("\u{1f41f}"), [&[3], &name[..], &[0xac, 0x02, 0xf0, 0x9f, 0x90, 0x9f]].concat());
+    assert_eq!(Request::decode(&offer(&"x".repeat(limits::EXCHANGE_NAME + 1))), Err(RequestError::Malformed));
+    assert_eq!(Request::decode(&[&offer("")[..], &[0xff]].concat()), Err(RequestError::Malformed));
     let store = Blocks::from([(root.clone(), Bytes::from_static(b"shoal"))]);
     let request = Request::Dag { root: root.clone(), scope: Scope::Block, skip: 0, count: None };
     assert_eq!(&answer(request.clone(), &store)[..], b"\x01\x05shoal\x03\x00");
     assert_eq!(&answer(request, &Blocks::new())[..], [2, 1, 0]);
-    assert_eq!(&answer(Request::Has { root }, &store)[..], [5, 0]);
+    assert_eq!(&answer(Request::Has { root: root.clone() }, &store)[..], [5, 0]);
+    // Of itself nobody takes anything.
+    assert_eq!(&answer(Request::Offer { root, size: 5, name: String::new() }, &store)[..], [4, 1, 6]);
+    assert_eq!(Upload::taken().records().concat(), [5, 0]);
     assert_eq!(&Refusal::Busy.record()[..], [4, 1, 4]);
 }
 
@@ -225,8 +232,13 @@ fn any_request() -> impl Strategy<Value = Request> {
         (0..u64::MAX >> 1, 0..u64::MAX >> 1).prop_map(|(offset, length)| Scope::Range { offset, length }),
     ];
     let most = limits::WALK_BLOCKS as u64;
-    (root, scope, 0..=most, proptest::option::of(1..=most), any::<bool>())
-        .prop_map(|(root, scope, skip, count, has)| if has { Request::Has { root } } else { Request::Dag { root, scope, skip, count } })
+    (root, scope, 0..=most, proptest::option::of(1..=most), 0..3, "[^x]{0,32}").prop_map(
+        |(root, scope, skip, count, kind, name)| match kind {
+            0 => Request::Has { root },
+            1 => Request::Offer { root, size: skip, name },
+            _ => Request::Dag { root, scope, skip, count },
+        },
+    )
 }
 
 proptest! {
@@ -270,7 +282,7 @@ proptest! {
             let at = at.index(response.len() + 1).min(response.len().saturating_sub(1));
             if let Some(byte) = response.get_mut(at) { *byte = value; }
         }
-        let mut probe = Probe::new(root);
+        let mut probe = Probe::new(Request::Has { root });
         let _ = probe.receive(response.clone().into());
         let mut rest = Bytes::from(response);
         while !rest.is_empty() {

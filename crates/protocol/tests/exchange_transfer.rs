@@ -246,9 +246,9 @@ fn a_probe_answers_yes_or_no() {
     let (root, provider) = file(Profile::KuboCidV1, &pattern(600_000));
     let absent = cid::of(Codec::Raw, b"absent");
     for (cid, expected) in [(root, true), (absent, false), (cid::of(Codec::Raw, b""), true)] {
-        let mut probe = Probe::new(cid);
+        let mut probe = Probe::new(Request::Has { root: cid });
         assert_eq!(probe.answer(), None);
-        let request = Request::decode(&probe.request().encode()).expect("a request");
+        let request = Request::decode(&probe.request()).expect("a request");
         probe.receive(answer(request, &provider)).expect("honest");
         assert_eq!(probe.answer(), Some(expected));
         assert!(probe.receive(Bytes::from_static(b"more")).is_err());

@@ -192,11 +192,28 @@ impl WasmNode {
         node.traces(parse_peer(&peer).map_err(|problem| error(&problem))?).await.map_err(|problem| error(&problem))
     }
 
-    /// Connects to a peer, directly where possible.
-    pub async fn connect(&self, peer: String, signal: AbortSignal) -> Result<JsValue, JsValue> {
+    /// Connects to a peer, directly where possible, and then offers it a content of so many bytes, if one is named: whether its user is shown that.
+    /// One call for both, as each promise is one more future in the module.
+    pub async fn connect(
+        &self,
+        peer: String,
+        offer: Option<String>,
+        size: f64,
+        name: String,
+        signal: AbortSignal,
+    ) -> Result<JsValue, JsValue> {
         let node = self.node.clone();
-        let connection = cancellable(&signal, async move { node.connect(parse_peer(&peer)?).await }).await?;
-        object(&connection)
+        let (connection, taken) = cancellable(&signal, async move {
+            let peer = parse_peer(&peer)?;
+            let connection = node.connect(peer).await?;
+            let taken = match offer {
+                Some(cid) => Some(node.offer(peer, parse_cid(&cid)?, size as u64, name).await?),
+                None => None,
+            };
+            Ok((connection, taken))
+        })
+        .await?;
+        taken.map_or_else(|| object(&connection), |taken| Ok(taken.into()))
     }
 
     /// The network or the page came back: tries at once what waits.

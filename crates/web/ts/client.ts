@@ -23,6 +23,7 @@ import type {
   Nearby,
   NodeEvent,
   NodeStatus,
+  OfferOptions,
   PublishOptions,
   ShoalNode,
 } from './types.ts'
@@ -185,6 +186,10 @@ export class Client implements ShoalNode {
     const nearby = await this.#attempt<Nearby>(undefined, MOST_REPEATS, (caller) => caller.call('nearby', parameters))
     this.#remember(nearby)
     return nearby
+  }
+
+  async offerContent(cid: string, peer: string, { name = '', signal }: OfferOptions = {}): Promise<void> {
+    await this.#attempt(signal, MOST_REPEATS, (caller) => caller.call('offer', { cid, peer, name }, { signal }))
   }
 
   async diagnose(peer: string, { signal }: CallOptions = {}): Promise<Diagnosis> {

@@ -67,6 +67,7 @@ const NAMES: Record<ShoalErrorName, true> = {
   NotFound: true,
   PeerUnreachable: true,
   RelayLimit: true,
+  Declined: true,
   StorageFull: true,
   StorageFailed: true,
   TooLarge: true,

@@ -46,7 +46,8 @@ export class NodeServer {
     connections: async (): Promise<ConnectionInfo[]> => this.#node.connections(),
     status: async () => this.#complete(await this.#node.status()),
     nearby: async ({ wish }: { wish?: NearbyWish }): Promise<Nearby> => this.#node.nearby(wish),
-    connect: ({ peer }: { peer: string }, { signal }) => this.#node.connect(peer, signal),
+    connect: ({ peer }: { peer: string }, { signal }) => this.#node.connect(peer, undefined, 0, '', signal),
+    offer: (parameters: OfferParameters, { signal }) => this.#offer(parameters, signal),
     diagnose: ({ peer }: { peer: string }) => this.#diagnose(peer),
     events: async (_: unknown, { signal }) => this.#subscribe(signal),
   })
@@ -170,6 +171,14 @@ export class NodeServer {
     }
   }
 
+  async #offer({ cid, peer, name }: OfferParameters, signal: AbortSignal): Promise<void> {
+    const { size, local } = await this.#node.stat(cid, {}, undefined, signal)
+    if (local < size) throw new ShoalError('NotFound', `${cid} is not here as a whole. Publish or fetch it first.`)
+    if (!(await this.#node.connect(peer, cid, size, name, signal))) {
+      throw new ShoalError('Declined', `${peer} takes nothing from this page now. Both must see each other among nearby devices, and no more than a few things go at once; then try again.`)
+    }
+  }
+
   async #diagnose(peer: string): Promise<Diagnosis> {
     const node = this.#node
     const history = node.history(peer)
@@ -253,6 +262,12 @@ interface PublishParameters {
   profile: string
   /** Whether the source was made in another tab. */
   far?: boolean
+}
+
+interface OfferParameters {
+  cid: string
+  peer: string
+  name: string
 }
 
 interface ReadParameters {

@@ -170,6 +170,15 @@ export interface FetchOptions extends CallOptions {
 }
 
 /**
+ * Options of {@link ShoalNode.offerContent}.
+ * @example const options: OfferOptions = { name: 'beach.jpg' }
+ */
+export interface OfferOptions extends CallOptions {
+  /** What it is called; 128 bytes of it are told. */
+  name?: string
+}
+
+/**
  * What is known of a content without reading it all.
  * @example const complete = ({ size, local }: ContentStat) => local === size
  */
@@ -366,6 +375,8 @@ export type NodeEvent =
   | { type: 'serving'; peer: string; cid: string; bytes: number; path: 'direct' | 'relayed'; state: 'active' | 'done' | 'ended' }
   /** Somebody near came, went or took another name, or this node's own part changed. */
   | { type: 'nearby'; nearby: Nearby }
+  /** A nearby device has something for this page's user. Size and name are what it says: ask before fetching. Of each device at most eight at once, and then one a second. */
+  | { type: 'offered'; peer: string; cid: string; size: number; name?: string }
   /** A peer sent bytes that do not verify, or broke a protocol; it was dropped. */
   | { type: 'peerDropped'; peer: string; reason: string }
   /** The node was replaced, with the same identity and store: its worker had failed, or the tab that ran it was closed. Reads go on by themselves. */
@@ -386,6 +397,7 @@ export type ShoalErrorName =
   | 'NotFound'
   | 'PeerUnreachable'
   | 'RelayLimit'
+  | 'Declined'
   | 'StorageFull'
   | 'StorageFailed'
   | 'TooLarge'
@@ -457,6 +469,15 @@ export interface ShoalNode {
    * for await (const event of node.events()) if (event.type === 'nearby') console.log(event.nearby.peers)
    */
   nearby(wish?: boolean | { name?: string }): Promise<Nearby>
+
+  /**
+   * Offers a content that is here to the user of a nearby device, whose page gets an `offered` event; resolves once it did. Whether the content is then
+   * fetched is that user's choice. Rejects with `Declined` where the other side does not have this page among its nearby devices; bound the wait with `signal`.
+   * @example
+   * const { peers } = await node.nearby()
+   * for (const { peer } of peers) await node.offerContent(cid, peer, { name: file.name })
+   */
+  offerContent(cid: string, peer: string, options?: OfferOptions): Promise<void>
 
   /**
    * Says what is known about the way to a peer: which paths were tried, with what result, how long each step took, and why the link is not direct.

@@ -21,7 +21,9 @@ export interface WasmNode {
   stat(cid: string, options: WasmFetchOptions, onProgress: ((progress: FetchProgress) => void) | undefined, signal: AbortSignal): Promise<ContentStat>
   connections(): ConnectionInfo[]
   status(): Promise<NodeStatus>
-  connect(peer: string, signal: AbortSignal): Promise<ConnectionInfo>
+  connect(peer: string, offer: undefined, size: 0, name: '', signal: AbortSignal): Promise<ConnectionInfo>
+  /** Then offers a content; whether the peer's user is shown it. */
+  connect(peer: string, offer: string, size: number, name: string, signal: AbortSignal): Promise<boolean>
   nearby(wish: NearbyWish | undefined): Nearby
   history(peer: string): Happening[]
   session(peer: string): SessionInfo | undefined

@@ -66,7 +66,7 @@ pub(crate) fn request(data: &[u8]) {
     let store: Blocks = order.iter().cloned().collect();
     let most = match &request {
         Request::Dag { count, .. } => count.unwrap_or(u64::MAX).min(order.len() as u64),
-        Request::Has { .. } => 0,
+        Request::Has { .. } | Request::Offer { .. } => 0,
     };
     let mut upload = Upload::new(request);
     let mut blocks = 0;
@@ -89,7 +89,7 @@ pub(crate) fn response(data: &[u8]) {
         _ => Scope::Range { offset: input.number(), length: input.number() },
     };
     let mut download = Download::new(root.clone(), scope);
-    let mut probe = Probe::new(root.clone());
+    let mut probe = Probe::new(Request::Has { root: root.clone() });
     let mut arrived = 0;
     while !input.is_empty() && !download.is_complete() {
         let count = input.flag().then(|| input.number());

@@ -3,7 +3,7 @@
  * What was shared or opened meanwhile waits for it.
  */
 
-import type { ShoalNode } from 'shoal'
+import type { Nearby, ShoalNode } from 'shoal'
 import { NearbyPanel } from './nearby/panel.ts'
 import { elsewhere } from './node/elsewhere.ts'
 import { Feed } from './node/feed.ts'
@@ -11,6 +11,7 @@ import { explain } from './node/problems.ts'
 import { loadPackage, type Package, startNode } from './node/start.ts'
 import { StatusBar } from './node/status-bar.ts'
 import { Inbox } from './receive/inbox.ts'
+import { Offers } from './receive/offers.ts'
 import { listen } from './share/intake.ts'
 import { Outbox } from './share/outbox.ts'
 import { byId, element } from './view/part.ts'
@@ -19,7 +20,6 @@ import { Swim } from './view/swim.ts'
 const page = document.documentElement
 const statusBar = new StatusBar()
 const feed = new Feed()
-const nearbyPanel = new NearbyPanel()
 const swim = new Swim(byId<HTMLCanvasElement>('swim'), byId('drop-words'))
 const busy = { receiving: false, serving: false }
 
@@ -29,6 +29,9 @@ const shoal = loadPackage()
 
 const inbox = new Inbox(byId('received'), node, (receiving) => swim.rest((busy.receiving = receiving) || busy.serving))
 const outbox = new Outbox(byId('shared'), shoal, node, elsewhere(), (serving) => swim.rest((busy.serving = serving) || busy.receiving))
+
+const nearbyPanel = new NearbyPanel((files, peer) => outbox.send(files.map((file) => ({ name: file.name, content: file })), peer))
+const offers = new Offers(byId('offers'), (offer) => void shoal.then((loaded) => inbox.open(loaded, loaded.createLink(location.href, offer))))
 
 /** Whether the page shows anything but the invitation to share. */
 const settle = () => {
@@ -77,7 +80,13 @@ addEventListener('beforeunload', (event) => {
 })
 
 feed.on('status', ({ status }) => statusBar.show(status))
-feed.on('nearby', ({ nearby }) => nearbyPanel.show(nearby))
+const near = (nearby: Nearby) => {
+  nearbyPanel.show(nearby)
+  outbox.near(nearby.on ? nearby.peers : [])
+  offers.near(nearby.peers)
+}
+feed.on('nearby', ({ nearby }) => near(nearby))
+feed.on('offered', (offer) => offers.show(offer))
 for (const change of ['connectionOpened', 'connectionClosed'] as const) {
   feed.on(change, () => {
     void statusBar.look()
@@ -99,6 +108,7 @@ async function start(): Promise<void> {
     void feed.follow(started).finally(() => statusBar.say('The node has stopped. Reload the page to start it again.'))
     statusBar.follow(started)
     void nearbyPanel.follow(started).catch(() => undefined)
+    void started.nearby().then(near).catch(() => undefined)
     nodeStarted(started)
     statusBar.show(await started.status())
   } catch (error) {

@@ -4,6 +4,7 @@ use futures::future::join;
 use libp2p::PeerId;
 use shoal_protocol::exchange::{Refusal, Request, RequestError, RequestReader, Upload};
 
+use super::offer::offered;
 use crate::{
     event::{Event, Serving},
     peers::Path,
@@ -51,11 +52,18 @@ async fn answer(shared: &Shared, peer: PeerId, session: &PeerSession, stream: &S
         }
     };
     let root = match &request {
-        Request::Dag { root, .. } | Request::Has { root } => root.to_string(),
+        Request::Dag { root, .. } | Request::Has { root } | Request::Offer { root, .. } => root.to_string(),
     };
-    let mut upload = Upload::new(request);
+    let is_offer = matches!(request, Request::Offer { .. });
+    let mut upload = match request {
+        Request::Offer { size, name, .. } => offered(shared, peer.to_string(), root.clone(), size, name),
+        request => Upload::new(request),
+    };
     let mut sent = 0u64;
     let report = |state, bytes| {
+        if is_offer {
+            return;
+        }
         // While there is no path, the next one is most likely of the poorer kind.
         let path = session.sent_by().unwrap_or(Path::Relayed);
         shared.emit(Event::Serving(Serving { peer: peer.to_string(), cid: root.clone(), bytes, path, state }));

@@ -1,31 +1,30 @@
-//! "Do you have this block?": the requester's side of [`Request::Has`].
+//! "Do you have this block?", "Will you have this?": the requester's side of [`Request::Has`] and [`Request::Offer`].
 
 use super::{
     Request, Violation,
     records::{Record, Records},
 };
-use crate::content::Cid;
 use bytes::Bytes;
 
 /// A question under way.
 #[derive(Debug)]
 pub struct Probe {
-    root: Cid,
+    request: Request,
     records: Records,
     answer: Option<bool>,
 }
 
 impl Probe {
-    /// A question about this block.
+    /// This question, to which yes or no is the answer.
     #[must_use]
-    pub fn new(root: Cid) -> Self {
-        Self { root, records: Records::default(), answer: None }
+    pub fn new(request: Request) -> Self {
+        Self { request, records: Records::default(), answer: None }
     }
 
     /// What to send, before finishing the stream's half.
     #[must_use]
-    pub fn request(&self) -> Request {
-        Request::Has { root: self.root.clone() }
+    pub fn request(&self) -> Bytes {
+        self.request.encode()
     }
 
     /// Takes the next bytes of the answer.
@@ -48,7 +47,7 @@ impl Probe {
         Ok(())
     }
 
-    /// Whether the peer has the block, once it has answered.
+    /// Whether the peer has the block, or shows the offer, once it has answered.
     #[must_use]
     pub fn answer(&self) -> Option<bool> {
         self.answer

@@ -3,13 +3,14 @@
 use super::Refusal;
 use crate::{
     content::{Cid, cid, walk::Scope},
-    limits::{EXCHANGE_REQUEST, WALK_BLOCKS},
+    limits::{EXCHANGE_NAME, EXCHANGE_REQUEST, WALK_BLOCKS},
     varint,
 };
 use bytes::Bytes;
 
 const DAG: u8 = 0x01;
 const HAS: u8 = 0x02;
+const OFFER: u8 = 0x03;
 
 const SCOPE_BLOCK: u64 = 0;
 const SCOPE_DAG: u64 = 1;
@@ -33,6 +34,15 @@ pub enum Request {
     Has {
         /// The block.
         root: Cid,
+    },
+    /// Show your user that this can be had from me.
+    Offer {
+        /// The content.
+        root: Cid,
+        /// Its length in bytes, as the sender says.
+        size: u64,
+        /// What the sender calls it: at most [`EXCHANGE_NAME`] bytes of anything.
+        name: String,
     },
 }
 
@@ -90,6 +100,12 @@ impl Request {
                 out.push(HAS);
                 put_cid(root, &mut out);
             }
+            Self::Offer { root, size, name } => {
+                out.push(OFFER);
+                put_cid(root, &mut out);
+                varint::put((*size).min(LARGEST), &mut out);
+                out.extend_from_slice(name.as_bytes());
+            }
         }
         out.into()
     }
@@ -121,6 +137,11 @@ impl Request {
                 Self::Dag { root, scope, skip, count: (count > 0).then_some(count) }
             }
             HAS => Self::Has { root: take_cid(rest)? },
+            OFFER => {
+                let (root, size) = (take_cid(rest)?, number(rest)?);
+                let name = std::str::from_utf8(std::mem::take(rest)).ok().filter(|name| name.len() <= EXCHANGE_NAME);
+                Self::Offer { root, size, name: name.ok_or(RequestError::Malformed)?.to_owned() }
+            }
             kind => return Err(RequestError::Unknown(kind)),
         };
         if rest.is_empty() { Ok(request) } else { Err(RequestError::Malformed) }

@@ -49,6 +49,8 @@ impl Upload {
                 upload
             }
             Request::Has { root } => Self { work: Work::Has(root), records: Vec::new() },
+            // Whether an offer is taken is for whoever drives this to say.
+            Request::Offer { .. } => Self::refused(Refusal::Denied),
             Request::Dag { root, scope, skip, count } => {
                 Self { work: Work::Dag { walk: Walk::new(root, scope), skip, left: count.unwrap_or(u64::MAX) }, records: Vec::new() }
             }
@@ -62,6 +64,14 @@ impl Upload {
     pub fn refused(refusal: Refusal) -> Self {
         let mut upload = Self { work: Work::Done, records: Vec::new() };
         upload.close(Record::Refused(refusal));
+        upload
+    }
+
+    /// The whole answer to an offer that is shown to the user.
+    #[must_use]
+    pub fn taken() -> Self {
+        let mut upload = Self { work: Work::Done, records: Vec::new() };
+        upload.close(Record::Have);
         upload
     }
 

@@ -1,4 +1,4 @@
-/** One nearby device: its face, its name, and whether this browser is connected to it. */
+/** One nearby device: its face, its name, whether this browser is connected to it, and a way to send it files. */
 
 import type { ConnectionInfo, NearbyPeer } from 'shoal'
 import { announce } from '../view/announce.ts'
@@ -13,20 +13,27 @@ export class DeviceRow {
   private readonly name = element('span', { class: 'device-name', 'data-testid': 'nearby-device' })
   private readonly state = element('span', { class: 'device-state', 'data-testid': 'nearby-state' })
   private readonly button: HTMLButtonElement
+  private readonly chooser = element('input', { class: 'visually-hidden', type: 'file', multiple: '', 'data-testid': 'nearby-file' })
 
-  /** @param connect called when the person wants a connection to it */
-  constructor(peer: string, connect: (row: DeviceRow) => void) {
+  /** @param connect called when the person wants a connection to it @param send called with what the person has chosen for it */
+  constructor(peer: string, connect: (row: DeviceRow) => void, send: (files: File[]) => void) {
     this.peer = peer
     this.button = element('button', { class: 'button', type: 'button', 'data-testid': 'nearby-connect' }, 'Connect')
     this.button.addEventListener('click', () => connect(this))
     // Names are chosen freely: two equal ones differ by face and by the end of their PeerId.
     const words = element('span', { class: 'device-words' }, this.name, element('span', { class: 'device-peer', title: peer }, shortPeer(peer)), this.state)
-    this.root = element('li', { class: 'device', tabindex: '-1' }, face(peer), words, this.button)
+    this.chooser.addEventListener('change', () => {
+      send([...(this.chooser.files ?? [])])
+      this.chooser.value = ''
+    })
+    const chooser = element('label', { class: 'button' }, this.chooser, 'Send a file')
+    this.root = element('li', { class: 'device', tabindex: '-1' }, face(peer), words, element('span', { class: 'device-acts' }, this.button, chooser))
   }
 
   /** Shows its name. */
   show({ name }: NearbyPeer): void {
     write(this.name, name ?? 'No name')
+    this.chooser.setAttribute('aria-label', `Send files to ${name ?? 'the device without a name'}, ${shortPeer(this.peer)}`)
     this.button.setAttribute('aria-label', `Connect to ${name ?? 'the device without a name'}, ${shortPeer(this.peer)}`)
   }
 

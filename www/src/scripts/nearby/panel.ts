@@ -24,7 +24,7 @@ export function standing({ listed, peers, problem }: Nearby): string {
 }
 
 /** What a device is called in a sentence. */
-function title({ name, peer }: NearbyPeer): string {
+export function deviceTitle({ name, peer }: NearbyPeer): string {
   return name ?? `a device without a name (…${peer.slice(-6)})`
 }
 
@@ -36,9 +36,12 @@ export class NearbyPanel {
   private readonly name = byId<HTMLInputElement>('nearby-name')
   private readonly list = byId('nearby-list')
   private readonly rows = new Map<string, DeviceRow>()
+  private readonly send: (files: File[], peer: string) => void
   private on = false
 
-  constructor() {
+  /** @param send called when the person has chosen files for a device */
+  constructor(send: (files: File[], peer: string) => void) {
+    this.send = send
     this.name.value = rememberedName()
     this.toggle.addEventListener('click', () => void this.wish(!this.on))
     byId('nearby-name-form').addEventListener('submit', (event) => {
@@ -108,9 +111,9 @@ export class NearbyPanel {
     for (const [index, peer] of sorted.entries()) {
       let row = this.rows.get(peer.peer)
       if (row === undefined) {
-        row = new DeviceRow(peer.peer, (device) => void this.connect(device))
+        row = new DeviceRow(peer.peer, (device) => void this.connect(device), (files) => this.send(files, peer.peer))
         this.rows.set(peer.peer, row)
-        announce(`Nearby: ${title(peer)}`)
+        announce(`Nearby: ${deviceTitle(peer)}`)
       }
       row.show(peer)
       if (this.list.children[index] !== row.root) this.list.insertBefore(row.root, this.list.children[index] ?? null)

@@ -13,6 +13,7 @@ const sentences: Record<ShoalErrorName, string> = {
   NotFound: 'Nobody who is connected has this. Ask the sender to open their Shoal tab, then try again.',
   PeerUnreachable: 'The other browser could not be reached. Ask whether its Shoal tab is still open, then try again.',
   RelayLimit: 'No direct way to the other browser was found, and the way around, through somebody else’s server, has a limit that is reached. Try again in an hour, or in another network; what arrived is kept.',
+  Declined: 'That device takes nothing from this one now. “Nearby devices” must be on there, too; then try again.',
   StorageFull: 'There is no room left for this in the browser’s storage. Free some space on the device or clear data of other sites, then try again; what arrived is kept.',
   StorageFailed: 'The browser refused to store the data. Private windows often do: try a normal window.',
   TooLarge: 'This is larger than what can be handled in one piece.',

@@ -39,6 +39,7 @@ export class ShareCard {
   readonly root = clone('share-card-template')
   private readonly progress = new Progress(part(this.root, 'progress'))
   private readonly courses = new Map<string, { row: HTMLElement; course: Course }>()
+  private readonly hands = new Map<string, HTMLButtonElement>()
   private link = ''
   private opened = true
 
@@ -89,6 +90,34 @@ export class ShareCard {
     line.hidden = false
     line.replaceChildren(`The link above works on this computer. For other devices on your network it begins with ${new URL(far).origin} `, copy)
     write(part(this.root, 'qr-caption'), 'Scan to open it on a phone in this network')
+  }
+
+  /** Offers to hand it to these devices. @param hand called when the person chooses one; what it resolves to is said in its place */
+  near(devices: { peer: string; title: string }[], hand: (peer: string) => Promise<string>): void {
+    const place = part(this.root, 'near')
+    for (const [peer, button] of this.hands) {
+      if (devices.some((device) => device.peer === peer)) continue
+      button.remove()
+      this.hands.delete(peer)
+    }
+    for (const { peer, title } of devices) {
+      const known = this.hands.get(peer)
+      if (known) continue
+      const words = `Send to ${title}`
+      const button = element('button', { type: 'button', class: 'button', 'data-testid': 'share-hand', title: peer }, words)
+      button.addEventListener('click', () => {
+        button.disabled = true
+        write(button, `Asking ${title}…`)
+        void hand(peer).then((said) => {
+          button.disabled = false
+          write(button, said === '' ? `${title} was asked` : words)
+          this.problem(said === '' ? undefined : said)
+        })
+      })
+      this.hands.set(peer, button)
+      place.append(button)
+    }
+    place.hidden = this.hands.size === 0
   }
 
   /** Folds the link and the code away, or shows them. */
