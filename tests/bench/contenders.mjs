@@ -32,7 +32,17 @@ async function pair(browsers, pages, global) {
 export async function raw(browsers) {
   const two = await pair(browsers, await createPages({ script: RAW_SCRIPT }), 'raw')
   await connectRaw(two.sending, two.receiving)
-  return { ...two, stream: (size) => two.receiving.evaluate((size) => window.raw.fetch(size), size) }
+  return {
+    ...two,
+    stream: (size) => two.receiving.evaluate((size) => window.raw.fetch(size), size),
+    /** Milliseconds of round trips on a channel of its own: of 200, or of those until `enough`. */
+    async roundTrips(enough) {
+      const asking = two.receiving.evaluate((count) => window.raw.roundTrips(count), enough ? 100_000 : 200)
+      await (enough ?? asking)
+      await two.receiving.evaluate(() => void (window.raw.enough = true))
+      return asking
+    },
+  }
 }
 
 /** Two Shoal nodes. @param {'memory' | 'indexeddb'} kind where they keep blocks */

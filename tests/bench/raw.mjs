@@ -14,7 +14,8 @@ window.raw = {
     this.connection = new RTCPeerConnection()
     this.channel = this.connection.createDataChannel('raw')
     this.channel.binaryType = 'arraybuffer'
-    this.open = new Promise((resolve) => (this.channel.onopen = resolve))
+    this.urgent = this.connection.createDataChannel('echo')
+    this.open = Promise.all([this.channel, this.urgent].map((channel) => new Promise((resolve) => (channel.onopen = resolve))))
     await this.connection.setLocalDescription()
     return gathered(this.connection)
   },
@@ -22,7 +23,7 @@ window.raw = {
     this.connection = new RTCPeerConnection()
     this.connection.ondatachannel = ({ channel }) => {
       channel.binaryType = 'arraybuffer'
-      channel.onmessage = ({ data }) => this.send(channel, Number(data))
+      channel.onmessage = ({ data }) => (channel.label === 'echo' ? channel.send(data) : this.send(channel, Number(data)))
     }
     await this.connection.setRemoteDescription(offer)
     await this.connection.setLocalDescription()
@@ -52,6 +53,17 @@ window.raw = {
       }
       this.channel.send(String(total))
     })
+  },
+  async roundTrips(count) {
+    this.enough = false
+    const times = []
+    while (!this.enough && times.length < count) {
+      const began = performance.now()
+      await new Promise((resolve) => ((this.urgent.onmessage = resolve), this.urgent.send('?')))
+      times.push(performance.now() - began)
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+    return times
   },
   stop() {
     this.connection.close()

@@ -15,7 +15,9 @@ import { root } from '../../crates/web/build/paths.mjs'
 import { measure } from '../../crates/web/build/size.mjs'
 import { clock } from '../../crates/web/build/steps.mjs'
 import { ensureBrowsers, launch } from '../browsers.mjs'
+import { median, publishSmall, roundTrips } from '../urgent.mjs'
 import * as contenders from './contenders.mjs'
+import { crowd } from './crowd.mjs'
 import { machine, processorTime } from './machine.mjs'
 import { buildWebsocket, websocket } from './websocket.mjs'
 
@@ -61,8 +63,10 @@ process.exit(goals.every(({ met }) => met) ? 0 : 1)
 async function workRound() {
   await besideRaw('shoal, 100 MB', (browsers) => contenders.shoal(browsers, 'memory'), shoalStream)
   await besideRaw('shoal, 64 MB file', (browsers) => contenders.shoal(browsers, 'indexeddb'), shoalFile)
+  await besideBulk()
   await besideSocket()
   if (values.quick) return
+  await relay()
   await besideRaw('js-libp2p, 100 MB', contenders.jsLibp2p, jsStream)
   await besideRaw('helia, 64 MB file', contenders.helia, heliaFile)
 }
@@ -108,6 +112,47 @@ async function besideRaw(name, open, work) {
     for (const pair of opened) await pair.close()
     for (const browser of browsers) await browser.close()
   }
+}
+
+/** How long what is urgent takes there and back, alone and beside a transfer; and a message on a bare channel of its own, beside a bare one. */
+async function besideBulk() {
+  const browsers = [await launch('chromium'), await launch('chromium')]
+  try {
+    const raw = await contenders.raw(browsers)
+    await raw.stream(WARM_UP)
+    const bare = { alone: median(await raw.roundTrips()), beside: median(await raw.roundTrips(raw.stream(STREAM))) }
+    await raw.close()
+    const pair = await contenders.shoal(browsers, 'memory')
+    const from = await pair.sending.evaluate(() => window.shoal.peerId)
+    await pair.fetch((await pair.publish(WARM_UP)).cid)
+    const small = await publishSmall(pair.sending, 2_000)
+    const { cid } = await pair.publish(STREAM)
+    await roundTrips(pair.receiving, small.splice(0, 50), from, 1)
+    const alone = median(await roundTrips(pair.receiving, small.splice(0, 200), from, 5))
+    const beside = median(await roundTrips(pair.receiving, small, from, 20, pair.fetch(cid)))
+    await pair.close()
+    note('raw channel, round trip (ms)', bare.alone)
+    note('raw channel, round trip beside 100 MB (ms)', bare.beside)
+    note('raw channel, round trip beside 100 MB (times alone)', bare.beside / bare.alone)
+    note('shoal, urgent round trip (ms)', alone)
+    note('shoal, urgent round trip beside 100 MB (ms)', beside)
+    note('shoal, urgent round trip beside 100 MB (times alone)', beside / alone)
+  } finally {
+    for (const browser of browsers) await browser.close()
+  }
+}
+
+/** What a full relay holds, and what that costs. */
+async function relay() {
+  const { reservations, circuits, reservationKib, circuitKib, reservationsPerSecond, circuitsPerSecond, relayedBytesPerSecond, processorMillisecondsPerMegabyte } = await crowd()
+  note('relay, reservations held', reservations)
+  note('relay, memory of each (KiB)', reservationKib)
+  note('relay, circuits held', circuits)
+  note('relay, memory of each circuit (KiB)', circuitKib)
+  note('relay, reservations a second', reservationsPerSecond)
+  note('relay, circuits a second', circuitsPerSecond)
+  note('relay, relayed (Mbit/s)', (relayedBytesPerSecond * 8) / 1e6)
+  note('relay, processor time for each relayed MB (ms)', processorMillisecondsPerMegabyte)
 }
 
 /** The WebSocket transport between two measurements of a bare WebSocket, in each direction; and how long a dial takes. */
@@ -231,6 +276,16 @@ async function judge() {
     most(`shoal, dials that failed (of ${DIALS})`, 0),
     most('shoal, dial until through the relay, warm (ms)', 20),
     most('shoal, dial until direct, warm (ms)', 100),
+    most('shoal, urgent round trip beside 100 MB (ms)', 45),
+    ...(values.quick
+      ? []
+      : [
+          least('relay, reservations held', 10_000),
+          least('relay, circuits held', 2_000),
+          most('relay, memory of each (KiB)', 64),
+          most('relay, memory of each circuit (KiB)', 48),
+          least('relay, relayed (Mbit/s)', 400),
+        ]),
     most('websocket, dial with Noise and yamux (ms)', 50),
     least('websocket transport, up (share of raw)', 0.9),
     least('websocket transport, down (share of raw)', 0.9),
@@ -241,12 +296,6 @@ async function judge() {
 function mean(results, what) {
   const numbers = results.map((result) => result[what]).filter((number) => number !== undefined)
   return numbers.length === 0 ? undefined : numbers.reduce((sum, number) => sum + number, 0) / numbers.length
-}
-
-function median(numbers) {
-  const sorted = [...numbers].sort((a, b) => a - b)
-  const middle = sorted.length >> 1
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
 function format(value) {

@@ -1,4 +1,4 @@
-// A reader that stops costs the sender little memory: between two pages, over a line of 50 Mbit/s.
+// What is urgent does not wait behind what is large, and a reader that stops costs the sender little memory: between two pages, over a line of 50 Mbit/s.
 //
 // Runs in a network of its own (namespace.mjs).
 import assert from 'node:assert/strict'
@@ -10,11 +10,14 @@ import { ownNetwork, shape } from '../namespace.mjs'
 import { createPackageRelay, openNode } from '../nodes.mjs'
 import { createPages } from '../pages.mjs'
 import { createRelay } from '../relay.mjs'
+import { median, publishSmall, roundTrips } from '../urgent.mjs'
 
 await ownNetwork(import.meta.url)
 
 /** Bytes in a second. */
 const LINE = 6_250_000
+/** Milliseconds by which a transfer may make an urgent round trip longer: as much as 40 stand in the line (`PIPE_TURNS_WINDOW`), and browsers are busy. */
+const LONGER = 90
 const MEBIBYTE = 1_048_576
 /** What a session holds for a reader that stopped: what one stream has waiting (`SESSION_STREAM_BUFFER`), and what is under way (`PIPE_UNACKNOWLEDGED`). */
 const HELD = 3 * MEBIBYTE
@@ -67,6 +70,20 @@ async function underWay(sending, receiving) {
   await until(async () => (await progressOf(receiving)).bytes > 4 * MEBIBYTE, 30_000, () => ways(receiving))
   return content
 }
+
+test('an urgent round trip beside a transfer takes little longer than one alone', async (t) => {
+  const { sending, receiving, sender } = await meet(t, { kind: 'memory' })
+  const cids = await publishSmall(sending, 1_200)
+  await roundTrips(receiving, cids.splice(0, 50), sender, 1)
+  const idle = median(await roundTrips(receiving, cids.splice(0, 150), sender, 5))
+  const content = await underWay(sending, receiving)
+  // What is under way at first is little.
+  const loaded = await roundTrips(receiving, cids, sender, 20, fetched(receiving))
+  assert.equal((await fetched(receiving)).sha256, content.sha256)
+  t.diagnostic(`${idle.toFixed(1)} ms alone, ${median(loaded).toFixed(1)} ms beside a transfer (the middle of ${loaded.length})`)
+  assert.ok(loaded.length >= 20, `${loaded.length} round trips`)
+  assert.ok(median(loaded) <= idle + LONGER, `${idle} ms alone, ${median(loaded)} ms beside a transfer`)
+})
 
 test('a store that stops is sent no more than its credit, and the sender holds little', async (t) => {
   const { sending, receiving, sender, receiver } = await meet(t, { kind: 'indexeddb' })

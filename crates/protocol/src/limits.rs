@@ -80,10 +80,18 @@ pub const SESSION_HELLO_FRAME: u64 = 1024;
 /// again: just under 2 MiB, twice what a data channel buffers, so that waiting for acknowledgements costs nothing up to
 /// 100 MB/s at 20 ms. Also what a pipe without a path holds. When they are reached, sending waits.
 pub const PIPE_UNACKNOWLEDGED: u64 = 2 * 1024 * 1024 - 64 * 1024;
-/// Bytes that may be under way on a path of which nothing is known yet, and the least on any: half of what a home router keeps in line.
+/// Bytes that may be under way on a path of which nothing is known yet: half of what a home router keeps in line.
 pub const PIPE_FIRST_WINDOW: u64 = 128 * 1024;
-/// For how long bytes may stand in line beyond the shortest round trip of a path: what keeps it busy while browser threads take turns.
-pub const PIPE_SLACK: Duration = Duration::from_millis(100);
+/// Bytes that may be under way on any path: one large message of a data channel. At 10 Mbit/s it takes 50 ms.
+pub const PIPE_LEAST_WINDOW: u64 = 64 * 1024;
+/// For how long bytes may stand in line beyond the shortest round trip of a path, or half a round trip, if that is more: it is what urgent bytes wait for.
+pub const PIPE_SLACK: Duration = Duration::from_millis(10);
+/// What a path delivers in this time may always be under way, up to [`PIPE_TURNS_WINDOW`]: browser threads take turns of some milliseconds, and on a
+/// machine that has too much to do a byte needs several of them.
+pub const PIPE_TURNS: Duration = Duration::from_millis(50);
+/// As much as keeps two browsers busy that share two cores: with 192 KiB to 2 MiB under way bytes go equally fast there, what is urgent takes
+/// 15 ms (192 KiB), 20 (256) or 50 (2 MiB); with 128 KiB bytes go at a third of the rate.
+pub const PIPE_TURNS_WINDOW: u64 = 256 * 1024;
 /// Bytes received before they are acknowledged unasked: seldom enough to cost nothing, often enough that the sender never
 /// waits for it.
 pub const PIPE_ACKNOWLEDGE: u64 = 256 * 1024;
