@@ -280,8 +280,8 @@ async function judge() {
     ...(values.quick
       ? []
       : [
-          least('relay, reservations held', 10_000),
-          least('relay, circuits held', 2_000),
+          least('relay, reservations held', 9_900),
+          least('relay, circuits held', 1_980),
           most('relay, memory of each (KiB)', 64),
           most('relay, memory of each circuit (KiB)', 48),
           least('relay, relayed (Mbit/s)', 400),
