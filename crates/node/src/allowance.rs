@@ -10,8 +10,9 @@
 use std::{cell::RefCell, rc::Rc};
 
 use libp2p::PeerId;
-use shoal_protocol::{allowance::Allowances, time::Time};
-use web_time::Instant;
+use shoal_protocol::allowance::Allowances;
+
+use crate::clock::Clock;
 
 /// All relays of others. Clones are the same.
 #[derive(Debug, Clone)]
@@ -22,13 +23,13 @@ struct Inner {
     allowances: RefCell<Allowances<PeerId>>,
     /// Those that are no others': as few as the settings lead to.
     own: RefCell<Vec<PeerId>>,
-    started: Instant,
+    clock: Clock,
 }
 
 impl ForeignRelays {
     /// Allows this many bytes for each.
     pub fn new(bytes: u64) -> Self {
-        let inner = Inner { allowances: RefCell::new(Allowances::new(bytes)), own: RefCell::default(), started: Instant::now() };
+        let inner = Inner { allowances: RefCell::new(Allowances::new(bytes)), own: RefCell::default(), clock: Clock::default() };
         Self(Rc::new(inner))
     }
 
@@ -39,10 +40,6 @@ impl ForeignRelays {
 
     fn is_own(&self, relay: &PeerId) -> bool {
         self.0.own.borrow().contains(relay)
-    }
-
-    fn now(&self) -> Time {
-        Time::from_origin(self.0.started.elapsed())
     }
 
     /// The allowance of a path through this relay.
@@ -67,13 +64,13 @@ impl Allowance {
     /// Bytes went or came.
     pub fn spend(&self, bytes: usize) {
         if !self.relays.is_own(&self.relay) {
-            self.relays.0.allowances.borrow_mut().spend(self.relay, bytes as u64, self.relays.now());
+            self.relays.0.allowances.borrow_mut().spend(self.relay, bytes as u64, self.relays.0.clock.now());
         }
     }
 
     /// How many more may. Nothing: as many as it likes, as the relay is one of the settings.
     pub fn left(&self) -> Option<u64> {
-        (!self.relays.is_own(&self.relay)).then(|| self.relays.0.allowances.borrow().left(self.relay, self.relays.now()))
+        (!self.relays.is_own(&self.relay)).then(|| self.relays.0.allowances.borrow().left(self.relay, self.relays.0.clock.now()))
     }
 
     /// Whether no more may.

@@ -3,56 +3,45 @@
 use std::cell::RefCell;
 
 use libp2p::PeerId;
-use shoal_protocol::{choice::Choice, time::Time};
-use web_time::Instant;
+use shoal_protocol::choice::Choice;
 
-use crate::platform;
+use crate::{clock::Clock, platform};
 
 /// What is known of the peers that were asked for something, in a unit of the user's: bytes, connections.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Chooser {
     choice: RefCell<Choice<PeerId>>,
-    started: Instant,
-}
-
-impl Default for Chooser {
-    fn default() -> Self {
-        Self { choice: RefCell::default(), started: Instant::now() }
-    }
+    clock: Clock,
 }
 
 impl Chooser {
     /// One of these. Where all rest after a failure, the first: nothing else can be done.
     pub fn pick(&self, candidates: &[PeerId]) -> Option<PeerId> {
-        self.choice.borrow().pick(candidates, self.now(), platform::random_fraction()).or(candidates.first().copied())
+        self.choice.borrow().pick(candidates, self.clock.now(), platform::random_fraction()).or(candidates.first().copied())
     }
 
     /// Who should take over a long request from `current`, if anybody.
     pub fn faster(&self, current: PeerId, others: &[PeerId]) -> Option<PeerId> {
-        self.choice.borrow().faster(&current, others, self.now())
+        self.choice.borrow().faster(&current, others, self.clock.now())
     }
 
     /// A peer is asked.
     pub fn asked(&self, peer: PeerId) {
-        self.choice.borrow_mut().asked(peer, self.now());
+        self.choice.borrow_mut().asked(peer, self.clock.now());
     }
 
     /// It delivered so much.
     pub fn delivered(&self, peer: PeerId, amount: u64) {
-        self.choice.borrow_mut().delivered(peer, amount, self.now());
+        self.choice.borrow_mut().delivered(peer, amount, self.clock.now());
     }
 
     /// What it was asked for ended, not by a fault of its own.
     pub fn done(&self, peer: PeerId) {
-        self.choice.borrow_mut().done(peer, self.now());
+        self.choice.borrow_mut().done(peer, self.clock.now());
     }
 
     /// It ended by the peer's fault.
     pub fn failed(&self, peer: PeerId) {
-        self.choice.borrow_mut().failed(peer, self.now());
-    }
-
-    fn now(&self) -> Time {
-        Time::from_origin(self.started.elapsed())
+        self.choice.borrow_mut().failed(peer, self.clock.now());
     }
 }

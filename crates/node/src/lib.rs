@@ -29,6 +29,8 @@ pub mod bootstrap;
 #[cfg(target_arch = "wasm32")]
 pub mod chooser;
 #[cfg(target_arch = "wasm32")]
+pub mod clock;
+#[cfg(target_arch = "wasm32")]
 pub mod content;
 #[cfg(target_arch = "wasm32")]
 pub mod driver;

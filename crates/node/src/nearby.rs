@@ -19,11 +19,11 @@ use shoal_protocol::{
     identity::PublicKey,
     limits::NEARBY_AGAIN,
     nearby::{Device, Heard, Name, Presence, Refusal},
-    time::Time,
 };
 use web_time::Instant;
 
 use crate::{
+    clock::Clock,
     config::NearbyConfig,
     error::Error,
     event::{Nearby as Status, NearbyPeer},
@@ -196,19 +196,18 @@ impl Nearby {
 
     /// Why it ended, where that is worth saying.
     async fn talk(&self, relay: PeerId, attempt: u64, stream: &mut Stream) -> Option<&'static str> {
-        let started = Instant::now();
-        let now = || Time::from_origin(started.elapsed());
-        let mut presence = Presence::new(self.0.own, None, now());
+        let clock = Clock::default();
+        let mut presence = Presence::new(self.0.own, None, clock.now());
         let mut buffer = [0; READ];
         loop {
             let rewished = self.0.rewished.changed();
             let name = self.0.wish.borrow().clone().filter(|_| self.is_current(relay, attempt))?;
-            presence.rename(name, now());
-            if let Some(announcement) = presence.announcement(now()) {
+            presence.rename(name, clock.now());
+            if let Some(announcement) = presence.announcement(clock.now()) {
                 stream.write_all(&announcement).await.ok()?;
                 stream.flush().await.ok()?;
             }
-            let wait = presence.due().since(now()).max(Duration::from_millis(1));
+            let wait = presence.due().since(clock.now()).max(Duration::from_millis(1));
             let turn = select(rewished, platform::sleep(wait).boxed_local());
             let read = match select(stream.read(&mut buffer), turn).await {
                 Either::Left((read, _)) => read.ok()?,

@@ -20,7 +20,8 @@ use shoal_protocol::{
     limits,
     time::Time,
 };
-use web_time::Instant;
+
+use crate::clock::Clock;
 
 /// The table of connections as a behaviour.
 #[derive(Debug)]
@@ -30,14 +31,14 @@ pub struct Behaviour {
     dials: Vec<ConnectionId>,
     /// Others' dials under way. Whoever comes through a relay shows the relay's address only: nothing tells them apart.
     handshakes: Vec<ConnectionId>,
-    started: Instant,
+    clock: Clock,
 }
 
 impl Behaviour {
     /// Within these limits.
     pub fn new(limits: Limits) -> Self {
         let connections = Connections::new(limits, Time::default());
-        Self { connections, dials: Vec::new(), handshakes: Vec::new(), started: Instant::now() }
+        Self { connections, dials: Vec::new(), handshakes: Vec::new(), clock: Clock::default() }
     }
 
     /// Which connection is to be closed, and why; to be asked after each event and tick.
@@ -54,13 +55,13 @@ impl Behaviour {
 
     /// Ends that.
     pub fn release(&mut self, peer: PeerId, tag: &'static str) {
-        let now = self.now();
+        let now = self.clock.now();
         self.connections.release(peer, tag, now);
     }
 
     /// Tells how much came over a connection since it was last told, and went, and whether work is under way on it.
     pub fn seen(&mut self, id: ConnectionId, (received, sent): (u64, u64), busy: bool) {
-        let now = self.now();
+        let now = self.clock.now();
         if received > 0 {
             self.connections.heard(id, now);
         }
@@ -72,35 +73,31 @@ impl Behaviour {
 
     /// Something uses a connection of which no byte is counted: a circuit, a stranger's stream.
     pub fn used(&mut self, id: ConnectionId) {
-        let now = self.now();
+        let now = self.clock.now();
         self.connections.moved(id, 0, now);
     }
 
     /// The peer answered.
     pub fn heard(&mut self, id: ConnectionId) {
-        let now = self.now();
+        let now = self.clock.now();
         self.connections.heard(id, now);
     }
 
     /// The peer did not answer what was asked so long ago: if nothing else came since, it is dead.
     pub fn unanswered(&mut self, id: ConnectionId, ago: Duration) {
-        let asked = Time::from_origin(self.started.elapsed().saturating_sub(ago));
+        let asked = Time::from_origin(self.clock.now().since(Time::default()).saturating_sub(ago));
         self.connections.unanswered(id, asked);
     }
 
     /// Looks for idle ones; to be called about once a second or more often.
     pub fn tick(&mut self) {
-        let now = self.now();
+        let now = self.clock.now();
         self.connections.tick(now);
-    }
-
-    fn now(&self) -> Time {
-        Time::from_origin(self.started.elapsed())
     }
 
     fn opened(&mut self, id: ConnectionId, peer: PeerId, address: &Multiaddr, inbound: bool) -> Result<THandler<Self>, ConnectionDenied> {
         self.begun(id);
-        let now = self.now();
+        let now = self.clock.now();
         let opened = Opened { peer, network: None, path: path(address), inbound };
         self.connections.opened(id, opened, now).map_err(ConnectionDenied::new)?;
         Ok(dummy::ConnectionHandler)
