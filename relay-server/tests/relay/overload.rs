@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use crate::support::{
-    peer::{BYTES, Behaviour, Peer},
+    peer::{BYTES, Peer},
     program::Relay,
     until,
 };
@@ -181,11 +181,6 @@ async fn read(peer: &mut Peer, relay: &libp2p::Multiaddr, target: PeerId) -> Opt
     let mut stream = peer.streams.open_stream(target, BYTES).await.ok()?;
     let mut bytes = Vec::new();
     let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut bytes)).await;
-    let leave = move |swarm: &mut libp2p::Swarm<Behaviour>| {
-        // libp2p's DHT client would dial whom it has met.
-        swarm.behaviour_mut().kad.remove_peer(&target);
-        let _ = swarm.disconnect_peer_id(target);
-    };
-    peer.with(leave).await;
+    let _ = peer.with(move |swarm| swarm.disconnect_peer_id(target)).await;
     (matches!(read, Ok(Ok(_))) && bytes.len() == 256 * 1024).then_some(())
 }

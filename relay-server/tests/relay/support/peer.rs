@@ -16,7 +16,7 @@ use libp2p::{
     core::{
         Endpoint,
         muxing::StreamMuxerBox,
-        transport::{DialOpts, ListenerId, PortUse, TransportError, TransportEvent},
+        transport::{self, ListenerId, PortUse, TransportError, TransportEvent},
         upgrade::Version,
     },
     identify,
@@ -24,7 +24,7 @@ use libp2p::{
     kad,
     multiaddr::Protocol,
     noise, ping, relay, swarm,
-    swarm::{NetworkBehaviour, SwarmEvent},
+    swarm::{NetworkBehaviour, SwarmEvent, dial_opts::DialOpts},
     yamux,
 };
 use rw_stream_sink::RwStreamSink;
@@ -88,6 +88,8 @@ impl Peer {
         let transport = circuits.or_transport(sockets).upgrade(Version::V1).authenticate(noise).multiplex(yamux::Config::default()).boxed();
         let mut kad = kad::Config::new(StreamProtocol::new("/shoal/kad/1.0.0"));
         kad.set_periodic_bootstrap_interval(None);
+        // It asks whom a test tells it of, and dials nobody else: each connection here is one that a test made.
+        kad.set_kbucket_inserts(kad::BucketInserts::Manual);
         let stream = libp2p_stream::Behaviour::new();
         let streams = stream.new_control();
         let behaviour = Behaviour {
@@ -143,10 +145,12 @@ impl Peer {
 
     /// Dials, and waits for the connection or what is said instead.
     pub(crate) async fn dial(&mut self, address: Multiaddr) -> Result<PeerId, String> {
-        self.with(move |swarm| swarm.dial(address)).await.map_err(|error| error.to_string())?;
+        let dial = DialOpts::from(address);
+        let ours = dial.connection_id();
+        self.with(move |swarm| swarm.dial(dial)).await.map_err(|error| error.to_string())?;
         self.event("dial", |event| match event {
-            SwarmEvent::ConnectionEstablished { peer_id, endpoint, .. } if endpoint.is_dialer() => Some(Ok(peer_id)),
-            SwarmEvent::OutgoingConnectionError { error, .. } => Some(Err(format!("{error:?}"))),
+            SwarmEvent::ConnectionEstablished { connection_id, peer_id, .. } if connection_id == ours => Some(Ok(peer_id)),
+            SwarmEvent::OutgoingConnectionError { connection_id, error, .. } if connection_id == ours => Some(Err(format!("{error:?}"))),
             _ => None,
         })
         .await
@@ -199,7 +203,7 @@ pub(crate) async fn raw(relay: Multiaddr) -> StreamMuxerBox {
     // As many as it allows; the relay allows far fewer.
     muxer.set_max_num_streams(4_096);
     let mut transport = WebSockets::default().upgrade(Version::V1).authenticate(noise).multiplex(muxer).boxed();
-    let options = DialOpts { role: Endpoint::Dialer, port_use: PortUse::New };
+    let options = transport::DialOpts { role: Endpoint::Dialer, port_use: PortUse::New };
     let (_, connection) = transport.dial(relay, options).unwrap().await.unwrap();
     connection
 }
@@ -229,7 +233,7 @@ impl libp2p::Transport for WebSockets {
         false
     }
 
-    fn dial(&mut self, address: Multiaddr, _: DialOpts) -> Result<Self::Dial, TransportError<io::Error>> {
+    fn dial(&mut self, address: Multiaddr, _: transport::DialOpts) -> Result<Self::Dial, TransportError<io::Error>> {
         match address.iter().collect::<Vec<_>>()[..] {
             [Protocol::Ip4(ip), Protocol::Tcp(port), Protocol::Ws(_), Protocol::P2p(_)]
             | [Protocol::Ip4(ip), Protocol::Tcp(port), Protocol::Ws(_)] => Ok(connect((ip, port).into(), self.clone()).boxed()),
@@ -276,12 +280,6 @@ impl Peer {
     /// The same by the relay's address.
     pub(crate) async fn dial_by(&mut self, relay: &Multiaddr, peer: PeerId) -> Result<PeerId, String> {
         let circuit = relay.clone().with(Protocol::P2pCircuit).with(Protocol::P2p(peer));
-        self.with(move |swarm| swarm.dial(circuit)).await.map_err(|error| error.to_string())?;
-        self.event("circuit", |event| match event {
-            SwarmEvent::ConnectionEstablished { peer_id, .. } if peer_id == peer => Some(Ok(peer_id)),
-            SwarmEvent::OutgoingConnectionError { peer_id, error, .. } if peer_id == Some(peer) => Some(Err(format!("{error:?}"))),
-            _ => None,
-        })
-        .await
+        self.dial(circuit).await
     }
 }
