@@ -17,7 +17,7 @@ use libp2p::{
 
 use shoal_protocol::connections::Network;
 
-use crate::{addresses::ip_of, limits, liveness::Liveness, nearby, pool::Pool, rate::TokenBuckets, settings::Config};
+use crate::{addresses::ip_of, limits, liveness::Liveness, nearby, pong::Pong, pool::Pool, rate::TokenBuckets, settings::Config};
 
 /// Shoal's own DHT: its records follow our rules, so it must not be mixed with IPFS's.
 const KAD_PROTOCOL: StreamProtocol = StreamProtocol::new("/shoal/kad/1.0.0");
@@ -31,6 +31,8 @@ pub(crate) struct Behaviour {
     pub(crate) pool: Pool,
     relay: relay::Behaviour,
     identify: identify::Behaviour,
+    /// Before `ping`, which knows the same protocol.
+    pong: Pong,
     ping: ping::Behaviour,
     liveness: Liveness,
     pub(crate) kad: kad::Behaviour<MemoryStore>,
@@ -51,6 +53,7 @@ impl Behaviour {
             pool: Pool::new(config),
             relay: relay::Behaviour::new(peer, relay_limits(config, occupancy)),
             identify: identify::Behaviour::new(identify),
+            pong: Pong,
             ping: ping::Behaviour::new(ping(config.silent_seconds)),
             liveness: Liveness::default(),
             kad: kad(peer),

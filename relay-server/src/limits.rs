@@ -68,5 +68,8 @@ pub(crate) const NEGOTIATION: Duration = Duration::from_secs(10);
 /// wrongly still has the newer one.
 pub(crate) const SILENCE: Duration = Duration::from_secs(2);
 
+/// Streams of one connection on which it is asked at once whether the relay lives: two, says the specification of ping. A third one takes the oldest's place.
+pub(crate) const PING_STREAMS: usize = 2;
+
 /// File descriptors that are not connections: the runtime, the log, files being sent, with room to spare.
 pub(crate) const OWN_FILES: u64 = 64;

@@ -20,6 +20,7 @@ mod limits;
 mod liveness;
 mod muxer;
 mod nearby;
+mod pong;
 mod pool;
 mod rate;
 mod server;

@@ -10,6 +10,7 @@ mod leaks;
 mod limits;
 mod nearby;
 mod overload;
+mod pings;
 mod process;
 mod provider_records;
 mod silent;
