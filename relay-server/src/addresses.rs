@@ -10,17 +10,28 @@ use libp2p::{Multiaddr, multiaddr::Protocol};
 /// The addresses that are true now, without `/p2p`, shared between the swarm's loop (which keeps them true) and
 /// `/bootstrap`.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Addresses(Arc<RwLock<Vec<Multiaddr>>>);
+pub(crate) struct Addresses(Arc<RwLock<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    announced: Vec<Multiaddr>,
+    lasting: Vec<Multiaddr>,
+}
 
 impl Addresses {
-    /// A copy.
+    /// What is announced to peers.
     pub(crate) fn current(&self) -> Vec<Multiaddr> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.read().unwrap_or_else(PoisonError::into_inner).announced.clone()
     }
 
-    /// Replaces them, and returns those that were true until now.
-    pub(crate) fn replace(&self, addresses: Vec<Multiaddr>) -> Vec<Multiaddr> {
-        std::mem::replace(&mut self.0.write().unwrap_or_else(PoisonError::into_inner), addresses)
+    /// The same, with the hashes of many more certificates: for who keeps them.
+    pub(crate) fn lasting(&self) -> Vec<Multiaddr> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).lasting.clone()
+    }
+
+    /// Replaces them, and returns what was announced until now.
+    pub(crate) fn replace(&self, announced: Vec<Multiaddr>, lasting: Vec<Multiaddr>) -> Vec<Multiaddr> {
+        std::mem::replace(&mut *self.0.write().unwrap_or_else(PoisonError::into_inner), Known { announced, lasting }).announced
     }
 }
 

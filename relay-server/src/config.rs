@@ -7,7 +7,10 @@ use clap::Parser;
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use shoal_protocol::limits::NEARBY_DEVICES_PER_GROUP;
 
-use crate::settings::{Config, Settings};
+use crate::{
+    settings::{Config, Settings, Udp},
+    webtransport,
+};
 
 /// What the program was started for.
 pub(crate) enum Invocation {
@@ -127,6 +130,9 @@ fn check(config: &Config) -> Result<(), ConfigError> {
         return refuse("log", &config.log, format!("{error}: use error, warn, info, debug or trace"));
     }
     for address in &config.external.0 {
+        if webtransport::is_web_transport(address) && config.webtransport == Udp::Off {
+            return refuse("external", address, "WebTransport is off: set webtransport to \"same\", or leave the address out".into());
+        }
         if let Err(remedy) = check_external(address) {
             return refuse("external", address, remedy.into());
         }
@@ -137,7 +143,7 @@ fn check(config: &Config) -> Result<(), ConfigError> {
 
 /// A page must be able to dial it, and it must be the relay itself.
 fn check_external(address: &Multiaddr) -> Result<(), &'static str> {
-    let mut web_socket = false;
+    let mut dialled = false;
     for protocol in address {
         match protocol {
             Protocol::Ip4(ip) if ip.is_unspecified() => return Err("pages cannot dial 0.0.0.0: give the address they see"),
@@ -145,11 +151,19 @@ fn check_external(address: &Multiaddr) -> Result<(), &'static str> {
             Protocol::Tcp(0) => return Err("pages cannot dial port 0: give the port they see"),
             Protocol::P2pCircuit => return Err("a relay is not reached through a relay: give its own address"),
             Protocol::P2p(_) => return Err("leave out /p2p/…: the relay adds its own PeerId"),
-            Protocol::Ws(_) | Protocol::Wss(_) => web_socket = true,
+            Protocol::Udp(0) => return Err("pages cannot dial port 0: give the port they see"),
+            Protocol::Certhash(_) => return Err("leave out /certhash/…: the relay adds its own, which change"),
+            Protocol::Ws(_) | Protocol::Wss(_) | Protocol::WebTransport => dialled = true,
             _ => {}
         }
     }
-    if web_socket { Ok(()) } else { Err("pages dial WebSockets: give /dns4/<host>/tcp/443/tls/ws, or …/tcp/<port>/ws without TLS") }
+    if dialled {
+        Ok(())
+    } else {
+        Err(
+            "pages dial WebSockets and WebTransport: give /dns4/<host>/tcp/443/tls/ws, …/tcp/<port>/ws without TLS, or /ip4/<address>/udp/<port>/quic-v1/webtransport",
+        )
+    }
 }
 
 /// Seconds that libp2p can announce (`Limit.duration` and the timers behind it are 32 bits wide).
@@ -325,11 +339,15 @@ mod tests {
             (&["--external", "/ip4/0.0.0.0/tcp/80/ws"], "external"),
             (&["--external", "/ip4/192.0.2.1/tcp/80"], "external"),
             (&["--external", "/ip4/192.0.2.1/udp/80/quic-v1"], "external"),
+            (&["--external", "/ip4/192.0.2.1/udp/80/quic-v1/webtransport"], "external"),
+            (&["--webtransport", "same", "--external", "/ip4/192.0.2.1/udp/0/quic-v1/webtransport"], "external"),
         ] {
             let error = error_of(arguments);
             assert!(error.starts_with(&format!("setting {setting}")) && !error.contains('\n'), "{error}");
         }
-        for arguments in [&["--max-circuits", "many"][..], &["--max-circuit", "1"], &["--external", "nonsense"], &["surplus"]] {
+        for arguments in
+            [&["--max-circuits", "many"][..], &["--webtransport", "on"], &["--max-circuit", "1"], &["--external", "nonsense"], &["surplus"]]
+        {
             let error = error_of(arguments);
             assert!(error.contains(arguments[0]) && !error.contains('\n'), "{error}");
         }

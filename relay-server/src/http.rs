@@ -141,7 +141,7 @@ async fn no_files() -> Response {
 async fn bootstrap(State(site): State<Site>, Extension(Remote(remote)): Extension<Remote>, headers: HeaderMap) -> Response {
     let requester = client(&headers, remote, site.trust_proxy).ip();
     let request = bootstrap::address_of_request(&headers, site.trust_proxy);
-    public(Json(bootstrap::bootstrap(site.peer, request, site.addresses.current(), requester)).into_response())
+    public(Json(bootstrap::bootstrap(site.peer, request, site.addresses.lasting(), requester)).into_response())
 }
 
 async fn healthz(State(site): State<Site>) -> Response {

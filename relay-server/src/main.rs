@@ -26,6 +26,7 @@ mod rate;
 mod server;
 mod settings;
 mod websocket;
+mod webtransport;
 
 use std::process::ExitCode;
 

@@ -9,14 +9,15 @@ use std::{
 
 use futures::StreamExt as _;
 use libp2p::{
-    PeerId, Swarm, Transport as _,
-    core::Multiaddr,
+    PeerId, Swarm, TransportError,
+    core::{Multiaddr, muxing::StreamMuxerBox, transport::Boxed},
     identity::Keypair,
     kad::{self, store::RecordStore as _},
     noise, ping, relay, swarm,
     swarm::SwarmEvent,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use shoal_webtransport::Lasting;
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
@@ -37,6 +38,7 @@ use crate::{
     nearby::{self, Vantage},
     settings::{Config, LogFormat, Nearby},
     websocket::{Bounds, Transport},
+    webtransport,
 };
 
 /// The relay could not start.
@@ -52,6 +54,14 @@ pub(crate) enum ServerError {
         listen: SocketAddr,
         /// What the operating system said.
         error: io::Error,
+    },
+    /// WebTransport cannot be offered.
+    #[error("setting webtransport = {socket}: {error}: choose another address or port, or \"off\"")]
+    WebTransport {
+        /// Where.
+        socket: SocketAddr,
+        /// Why.
+        error: String,
     },
     /// The process lacks something that every process has.
     #[error("cannot start: {0}")]
@@ -113,10 +123,11 @@ async fn serve(config: &Config) -> Result<(), ServerError> {
     let noise = noise::Config::new(&key).map_err(|error| ServerError::System(io::Error::other(error)))?;
     let bounds = Bounds { handshake: Duration::from_secs(config.handshake_seconds), streams: config.max_streams_per_connection };
     let transport = Transport::new(arriving, noise, Arc::clone(&health), bounds);
+    let transports = webtransport::beside(transport, config, &key, Arc::clone(&health));
     let nearby = (config.nearby != Nearby::Off).then(|| nearby::Behaviour::new(config, vantage, Arc::clone(&health)));
     let occupancy = Occupancy::default();
     let behaviour = Behaviour::new(&key.public(), config, &occupancy, nearby);
-    let mut relay = Relay::new(config, listen, &key, transport, behaviour, Ledger::new(occupancy, health), addresses)?;
+    let mut relay = Relay::new(config, listen, &key, transports, behaviour, Ledger::new(occupancy, health), addresses)?;
     relay.update_addresses();
     let web = tokio::spawn(http::serve(listener, site, config.web_root.clone()));
     info!(peer = %key.public().to_peer_id(), %listen, addresses = ?relay.addresses.current(), "ready");
@@ -184,6 +195,10 @@ struct Relay {
     listen: SocketAddr,
     /// What the operator says; empty: look at the interfaces.
     external: Vec<Multiaddr>,
+    /// Where WebTransport listens now, with this certificate's hash and the next one's.
+    web_transport: Vec<Multiaddr>,
+    /// The same, with those of many certificates to come.
+    lasting: Lasting,
 }
 
 impl Relay {
@@ -191,22 +206,26 @@ impl Relay {
         config: &Config,
         listen: SocketAddr,
         key: &Keypair,
-        transport: Transport,
+        (transport, lasting): (Boxed<(PeerId, StreamMuxerBox)>, Lasting),
         behaviour: Behaviour,
         ledger: Ledger,
         addresses: Addresses,
     ) -> Result<Self, ServerError> {
         let swarm_config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(Duration::from_secs(config.idle_seconds));
-        let mut swarm = Swarm::new(transport.boxed(), behaviour, key.public().to_peer_id(), swarm_config);
+        let mut swarm = Swarm::new(transport, behaviour, key.public().to_peer_id(), swarm_config);
         let address = addresses::web_socket(listen.ip(), listen.port());
         swarm.listen_on(address).map_err(|error| ServerError::System(io::Error::other(error)))?;
-        Ok(Self { swarm, ledger, addresses, listen, external: config.external.0.clone() })
+        if let Some(socket) = config.webtransport.socket(listen) {
+            let refused = |error: TransportError<io::Error>| ServerError::WebTransport { socket, error: error.to_string() };
+            swarm.listen_on(webtransport::listen_address(socket)).map_err(refused)?;
+        }
+        Ok(Self { swarm, ledger, addresses, listen, external: config.external.0.clone(), web_transport: Vec::new(), lasting })
     }
 
     /// Makes the addresses that are announced those that are true now.
     fn update_addresses(&mut self) {
-        let now = if self.external.is_empty() { addresses::of_interfaces(self.listen) } else { self.external.clone() };
-        let before = self.addresses.replace(now.clone());
+        let now = self.reached_at(&self.web_transport);
+        let before = self.addresses.replace(now.clone(), self.reached_at(&self.lasting.current()));
         if before == now {
             return;
         }
@@ -216,6 +235,18 @@ impl Relay {
         for address in now.into_iter().filter(|address| !before.contains(address)) {
             self.swarm.add_external_address(address);
         }
+    }
+
+    /// Where pages reach the relay, given where WebTransport listens.
+    fn reached_at(&self, web_transport: &[Multiaddr]) -> Vec<Multiaddr> {
+        if self.external.is_empty() {
+            return addresses::of_interfaces(self.listen).into_iter().chain(web_transport.iter().cloned()).collect();
+        }
+        let hashed = |address: &Multiaddr| match web_transport.first() {
+            Some(like) if webtransport::is_web_transport(address) => webtransport::with_hashes_of(address, like),
+            _ => address.clone(),
+        };
+        self.external.iter().map(hashed).collect()
     }
 
     async fn run(&mut self, stop: &mut Stop) {
@@ -264,6 +295,14 @@ impl Relay {
                 if let swarm::ListenError::Denied { .. } = error {
                     self.ledger.refused();
                 }
+            }
+            SwarmEvent::NewListenAddr { address, .. } if webtransport::is_web_transport(&address) => {
+                self.web_transport.push(address);
+                self.update_addresses();
+            }
+            SwarmEvent::ExpiredListenAddr { address, .. } => {
+                self.web_transport.retain(|known| *known != address);
+                self.update_addresses();
             }
             SwarmEvent::Behaviour(BehaviourEvent::Relay(event)) => self.on_relay(event),
             SwarmEvent::Behaviour(BehaviourEvent::Kad(kad::Event::InboundRequest { request })) => self.on_kad(request),

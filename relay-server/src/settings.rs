@@ -43,6 +43,8 @@ macro_rules! settings {
 settings! {
     /// IP address and port of the relay's one port
     listen, "SHOAL_LISTEN": SocketAddr = SocketAddr::from(([0, 0, 0, 0], 8080));
+    /// Where WebTransport listens (UDP): `off`, `same` for the address and port above, or an address and port of its own
+    webtransport, "SHOAL_WEBTRANSPORT": Udp = Udp::Off;
     /// Folder with the web app's files; empty: serve none
     web_root, "SHOAL_WEB_ROOT": PathBuf = PathBuf::new();
     /// Folder of the relay's own files: its key
@@ -138,5 +140,58 @@ impl FromStr for Addresses {
         let addresses = text.split(',').map(str::trim).filter(|address| !address.is_empty());
         let parse = |address: &str| address.parse().map_err(|error| format!("{address}: {error}"));
         addresses.map(parse).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// Where a protocol over UDP listens.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) enum Udp {
+    /// Nowhere.
+    Off,
+    /// At the address and port of the HTTP server.
+    Same,
+    /// There.
+    At(SocketAddr),
+}
+
+impl Udp {
+    /// The socket to open, for an HTTP server at `listen`.
+    pub(crate) fn socket(self, listen: SocketAddr) -> Option<SocketAddr> {
+        match self {
+            Self::Off => None,
+            Self::Same => Some(listen),
+            Self::At(socket) => Some(socket),
+        }
+    }
+}
+
+impl FromStr for Udp {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            "same" => Ok(Self::Same),
+            _ => text.parse().map(Self::At).map_err(|_| format!("{text}: give off, same, or an IP address and port")),
+        }
+    }
+}
+
+impl TryFrom<String> for Udp {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Udp> for String {
+    fn from(udp: Udp) -> Self {
+        match udp {
+            Udp::Off => "off".to_owned(),
+            Udp::Same => "same".to_owned(),
+            Udp::At(socket) => socket.to_string(),
+        }
     }
 }

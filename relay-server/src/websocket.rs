@@ -79,6 +79,9 @@ impl libp2p::Transport for Transport {
     type Dial = futures::future::Pending<io::Result<Self::Output>>;
 
     fn listen_on(&mut self, id: ListenerId, address: Multiaddr) -> Result<(), TransportError<io::Error>> {
+        if !address.iter().any(|part| matches!(part, Protocol::Ws(_))) {
+            return Err(TransportError::MultiaddrNotSupported(address));
+        }
         if self.listener.is_some() {
             return Err(TransportError::Other(io::ErrorKind::AddrInUse.into()));
         }

@@ -5,12 +5,15 @@ import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { identify } from '@libp2p/identify'
 import { webRTC } from '@libp2p/webrtc'
 import { webSockets } from '@libp2p/websockets'
+import { webTransport } from '@libp2p/webtransport'
 import { multiaddr } from '@multiformats/multiaddr'
-import type { Stream } from '@libp2p/interface'
+import type { Connection, Stream } from '@libp2p/interface'
 import { createLibp2p, type Libp2p } from 'libp2p'
 
 /** https://github.com/libp2p/specs/blob/master/perf/perf.md: 8 bytes say how many are wanted; what follows is thrown away; then as many come back. */
 const PERF = '/perf/1.0.0'
+/** https://github.com/libp2p/js-libp2p/tree/main/packages/protocol-echo: what is sent comes back. */
+const ECHO = '/echo/1.0.0'
 const PIECE = 64 * 1024
 const WITHIN = 120_000
 
@@ -41,6 +44,55 @@ class Peer {
     await this.#node.dial(multiaddr(address), { signal: AbortSignal.timeout(30_000) })
   }
 
+  /** Dials an address although there may be a connection to that peer. */
+  async dialAnew(address: string): Promise<void> {
+    await this.#node.dial(multiaddr(address), { signal: AbortSignal.timeout(10_000), force: true })
+  }
+
+  /** Asks whoever is at the other end of a connection over WebTransport whether it lives, each time on a new stream. @returns milliseconds each */
+  async pings(peer: string, count: number): Promise<number[]> {
+    const connection = this.#connectionOver('/webtransport', peer)
+    const signal = AbortSignal.timeout(WITHIN)
+    const times: number[] = []
+    for (let ping = 0; ping < count; ping += 1) {
+      const began = performance.now()
+      const stream = await connection.newStream('/ipfs/ping/1.0.0', { signal })
+      stream.send(crypto.getRandomValues(new Uint8Array(32)))
+      const reading = (async () => {
+        for await (const piece of stream) if (piece.byteLength > 0) times[ping] ??= performance.now() - began
+      })()
+      await stream.close({ signal })
+      await reading
+    }
+    return times
+  }
+
+  /** Sends so many bytes to a peer over WebTransport, which sends them back, and looks at each that comes. @returns how many came, and milliseconds */
+  async echo(peer: string, total: number): Promise<{ received: number; time: number }> {
+    const signal = AbortSignal.timeout(WITHIN)
+    const began = performance.now()
+    const stream = await this.#connectionOver('/webtransport', peer).newStream(ECHO, { signal })
+    let received = 0
+    const reading = (async () => {
+      for await (const piece of stream) {
+        for (const byte of piece.subarray()) {
+          if (byte !== byteAt(received)) throw new Error(`byte ${received} is ${byte} instead of ${byteAt(received)}`)
+          received += 1
+        }
+      }
+    })()
+    await send(stream, total, signal, byteAt)
+    await stream.close({ signal })
+    await reading
+    return { received, time: performance.now() - began }
+  }
+
+  #connectionOver(transport: string, peer: string): Connection {
+    const connection = this.#node.getConnections().find(({ remotePeer, remoteAddr }) => remotePeer.toString() === peer && remoteAddr.toString().includes(transport))
+    if (!connection) throw new Error(`no connection to ${peer} over ${transport}`)
+    return connection
+  }
+
   /** Connections to a peer. */
   connections(peer: string): { address: string; direction: string; limited: boolean }[] {
     return this.#node
@@ -51,8 +103,7 @@ class Peer {
 
   /** Sends and receives over one stream on the WebRTC connection to a peer. @returns bytes received, and milliseconds to the first of them and to the end */
   async transfer(peer: string, upload: number, download: number): Promise<{ received: number; firstByte: number | undefined; time: number }> {
-    const connection = this.#node.getConnections().find(({ remotePeer, remoteAddr }) => remotePeer.toString() === peer && remoteAddr.toString().includes('/webrtc'))
-    if (!connection) throw new Error(`no WebRTC connection to ${peer}`)
+    const connection = this.#connectionOver('/webrtc', peer)
     const signal = AbortSignal.timeout(WITHIN)
     const began = performance.now()
     const stream = await connection.newStream(PERF, { signal })
@@ -90,10 +141,17 @@ class Peer {
   }
 }
 
+/** Bytes that tell where they belong: neither a piece that is missing nor two that changed places go unnoticed. */
+function byteAt(position: number): number {
+  return (Math.imul(position >>> 3, 0x9e3779b1) >>> 24) ^ (position & 0xff)
+}
+
 /** Sends so many bytes, no faster than they leave. */
-async function send(stream: Stream, total: number, signal: AbortSignal): Promise<void> {
-  const piece = new Uint8Array(PIECE)
+async function send(stream: Stream, total: number, signal: AbortSignal, byteAt?: (position: number) => number): Promise<void> {
+  let piece = new Uint8Array(PIECE)
   for (let sent = 0; sent < total; sent += PIECE) {
+    // The stream keeps a piece until it has left.
+    if (byteAt) piece = Uint8Array.from(piece, (_, index) => byteAt(sent + index))
     if (!stream.send(total - sent < PIECE ? piece.subarray(0, total - sent) : piece)) await stream.onDrain({ signal })
   }
 }
@@ -102,7 +160,7 @@ async function send(stream: Stream, total: number, signal: AbortSignal): Promise
 async function start(relay: string, { dials = false } = {}): Promise<Peer> {
   const node = await createLibp2p({
     addresses: { listen: dials ? [] : [`${relay}/p2p-circuit`, '/webrtc'] },
-    transports: [webSockets(), webRTC(), circuitRelayTransport()],
+    transports: [webSockets(), webTransport(), webRTC(), circuitRelayTransport()],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
     // Its default refuses every address of this machine.

@@ -17,3 +17,4 @@ mod silent;
 mod stampede;
 mod support;
 mod web;
+mod webtransport;

@@ -1,0 +1,17 @@
+#![doc = include_str!("../README.md")]
+
+mod addresses;
+pub mod certificates;
+mod config;
+mod connection;
+mod door;
+mod error;
+mod listener;
+mod stream;
+mod transport;
+
+pub use config::Config;
+pub use connection::Connection;
+pub use error::Error;
+pub use stream::Stream;
+pub use transport::{Lasting, Transport};

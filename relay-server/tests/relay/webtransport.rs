@@ -1,0 +1,58 @@
+//! WebTransport: where it listens is told, with certificates; that it works is shown by browsers (`tests/interop/webtransport.test.mjs`).
+
+use std::net::UdpSocket;
+
+use libp2p::{Multiaddr, multiaddr::Protocol};
+
+use crate::support::program::{Relay, run};
+
+/// What `/bootstrap` says of it.
+fn told(relay: &Relay) -> Vec<Multiaddr> {
+    let answer = relay.bootstrap();
+    let addresses = answer["addresses"].as_array().unwrap().iter();
+    let all = addresses.map(|address| address.as_str().unwrap().parse::<Multiaddr>().unwrap());
+    all.filter(|address| address.iter().any(|part| part == Protocol::WebTransport)).collect()
+}
+
+fn hashes(address: &Multiaddr) -> usize {
+    address.iter().filter(|part| matches!(part, Protocol::Certhash(_))).count()
+}
+
+#[test]
+fn it_is_off_unless_it_is_asked_for() {
+    assert_eq!(told(&Relay::start(&[])), []);
+}
+
+#[test]
+fn a_restart_changes_no_address() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let arguments = ["--webtransport", &format!("127.0.0.1:{port}")];
+    let relay = Relay::start_in(data_dir.path(), &arguments);
+    let before = told(&relay);
+    assert!(
+        matches!(&before[..], [one] if hashes(one) == 27 && one.to_string().starts_with(&format!("/ip4/127.0.0.1/udp/{port}/"))),
+        "{before:?}"
+    );
+    relay.terminate();
+    assert_eq!(told(&Relay::start_in(data_dir.path(), &arguments)), before);
+}
+
+#[test]
+fn what_the_operator_says_gets_the_certificates() {
+    let address = "/ip4/192.0.2.1/udp/443/quic-v1/webtransport";
+    let relay = Relay::start(&["--webtransport", "same", "--external", &format!("/dns4/a.example/tcp/443/tls/ws,{address}")]);
+    let told = told(&relay);
+    assert!(matches!(&told[..], [one] if hashes(one) == 27 && one.to_string().starts_with(&format!("{address}/certhash/"))), "{told:?}");
+}
+
+#[test]
+fn a_port_in_use_is_said_with_its_setting() {
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let data_dir = tempfile::tempdir().unwrap();
+    let output = run(data_dir.path(), &["--listen", "127.0.0.1:0", "--webtransport", &address]);
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(line.contains(&format!("webtransport = {address}")) && line.lines().count() == 1, "{line}");
+}
