@@ -7,6 +7,7 @@ mod connection;
 mod door;
 mod error;
 mod listener;
+mod session;
 mod stream;
 mod transport;
 

@@ -27,6 +27,7 @@ use crate::{
     connection::{self, Connection},
     door::{Door, Place},
     error::Error,
+    session::ALPN,
     transport::{Clock, Lasting},
 };
 
@@ -236,7 +237,7 @@ fn server_config(certificate: Arc<InUse>, config: &Config) -> Result<quinn::Serv
         .map_err(|error| tls(&error))?
         .with_no_client_auth()
         .with_cert_resolver(certificate);
-    server.alpn_protocols = vec![web_transport_quinn::ALPN.as_bytes().to_vec()];
+    server.alpn_protocols = vec![ALPN.to_vec()];
     let crypto = quinn::crypto::rustls::QuicServerConfig::try_from(server).map_err(|error| tls(&error))?;
     let mut server = quinn::ServerConfig::with_crypto(Arc::new(crypto));
     server.transport_config(config.quic());

@@ -8,8 +8,8 @@ use std::{
 };
 
 use futures::{AsyncRead, AsyncWrite, ready};
-use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
-use web_transport_quinn::{RecvStream, SendStream};
+use quinn::{RecvStream, SendStream};
+use tokio::io::ReadBuf;
 
 /// What is read after nobody wants it any more, so that the other side's end is not answered with STOP_SENDING, and for how long.
 const DRAIN_BYTES: usize = 64 * 1024;
@@ -36,7 +36,7 @@ impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let Some(receive) = self.receive.as_mut().filter(|_| !buffer.is_empty()) else { return Poll::Ready(Ok(0)) };
         let mut buffer = ReadBuf::new(buffer);
-        ready!(Pin::new(receive).poll_read(context, &mut buffer))?;
+        ready!(tokio::io::AsyncRead::poll_read(Pin::new(receive), context, &mut buffer))?;
         let length = buffer.filled().len();
         self.received_all |= length == 0;
         Poll::Ready(Ok(length))
@@ -45,17 +45,17 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.send).poll_write(context, buffer)
+        tokio::io::AsyncWrite::poll_write(Pin::new(&mut self.send), context, buffer)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.send).poll_flush(context)
+        tokio::io::AsyncWrite::poll_flush(Pin::new(&mut self.send), context)
     }
 
     /// Says that nothing more comes. It does not wait until the other side has everything: QUIC sees to that.
     fn poll_close(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.finished {
-            ready!(Pin::new(&mut self.send).poll_shutdown(context))?;
+            ready!(tokio::io::AsyncWrite::poll_shutdown(Pin::new(&mut self.send), context))?;
             self.finished = true;
         }
         Poll::Ready(Ok(()))

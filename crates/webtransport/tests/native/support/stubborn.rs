@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use libp2p_core::{Multiaddr, multiaddr::Protocol};
+use libp2p_core::{Multiaddr, multiaddr::Protocol, upgrade::OutboundConnectionUpgrade as _};
+use libp2p_identity::Keypair;
 use quinn::crypto::rustls::QuicClientConfig;
 use rustls::{
     DigitallySignedStruct, Error, SignatureScheme,
@@ -10,6 +11,7 @@ use rustls::{
     crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring},
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
+use tokio_util::compat::TokioAsyncReadCompatExt as _;
 use web_transport_quinn::{
     ALPN,
     proto::{ConnectRequest, ConnectResponse, Settings},
@@ -20,7 +22,9 @@ use super::client::NOISE;
 /// His connection, with a session, and all that has to be held for it.
 pub(crate) struct Stubborn {
     pub(crate) connection: quinn::Connection,
-    _held: (quinn::Endpoint, quinn::SendStream, quinn::RecvStream, quinn::SendStream, quinn::RecvStream),
+    /// The stream of his request, on which HTTP/3 lets him say more.
+    pub(crate) request: quinn::SendStream,
+    _held: (quinn::Endpoint, quinn::SendStream, quinn::RecvStream, quinn::RecvStream),
 }
 
 impl Stubborn {
@@ -39,7 +43,24 @@ impl Stubborn {
         let url: url::Url = format!("https://127.0.0.1:{port}{NOISE}").parse().unwrap();
         ConnectRequest::new(url).write(&mut send).await.unwrap();
         ConnectResponse::read(&mut receive).await.unwrap();
-        Self { connection, _held: (endpoint, control, theirs, send, receive) }
+        Self { connection, request: send, _held: (endpoint, control, theirs, receive) }
+    }
+}
+
+impl Stubborn {
+    /// A stream of his session.
+    pub(crate) async fn open(&self) -> (quinn::SendStream, quinn::RecvStream) {
+        let (mut send, receive) = self.connection.open_bi().await.unwrap();
+        // WEBTRANSPORT_STREAM, and the session of the connection's first stream.
+        send.write_all(&[0x40, 0x41, 0]).await.unwrap();
+        (send, receive)
+    }
+
+    /// Proves who he is.
+    pub(crate) async fn prove(&self) {
+        let (send, receive) = self.open().await;
+        let noise = libp2p_noise::Config::new(&Keypair::generate_ed25519()).unwrap();
+        noise.upgrade_outbound(tokio::io::join(receive, send).compat(), "/noise").await.unwrap();
     }
 }
 
