@@ -14,6 +14,7 @@ mod session;
 mod signaling;
 mod text;
 mod webrtc_stream;
+mod webtransport;
 
 /// A name, and what gets the bytes.
 pub type Target = (&'static str, fn(&[u8]));
@@ -33,5 +34,7 @@ pub const TARGETS: &[Target] = &[
     ("nearby-relay", nearby::relay),
     ("content-blocks", content::blocks),
     ("content-walk", content::walk),
+    ("webtransport-session", webtransport::session),
+    ("webtransport-certificate", webtransport::certificate),
     ("text", text::text),
 ];
