@@ -28,6 +28,8 @@ const DIALS = 20
 const SOCKET = 64_000_000
 /** Turns of each work with the raw channel in a round. */
 const TURNS = 2
+/** Milliseconds between publishing and fetching: a disk that still writes what was published would be measured with the transfer. */
+const SETTLE = 500
 /** Bytes of a first transfer that is not counted. */
 const WARM_UP = 10_000_000
 
@@ -185,6 +187,7 @@ function shoalStream(pair) {
     async once(timed) {
       await warmUp(pair)
       const { cid } = await pair.publish(STREAM)
+      await settled()
       return timed(() => pair.fetch(cid))
     },
     async after() {
@@ -239,6 +242,10 @@ function shoalFile(pair) {
   }
 }
 
+function settled() {
+  return new Promise((resolve) => setTimeout(resolve, SETTLE))
+}
+
 function heliaFile(pair) {
   return { once: (timed) => file('helia', pair, timed) }
 }
@@ -248,6 +255,7 @@ async function file(name, pair, timed) {
   await warmUp(pair)
   const { cid, time } = await pair.publish(FILE)
   note(`${name}, adding a 64 MB file (MB/s)`, FILE / 1_000 / time)
+  await settled()
   const before = await pair.stored()
   const result = await timed(() => pair.fetch(cid))
   note(`${name}, bytes stored per byte fetched`, ((await pair.stored()) - before) / FILE)
