@@ -15,7 +15,7 @@ use crate::{
 
 /// Settings of a node.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Config {
     /// Multiaddrs ending in `/p2p/<PeerId>`, `/dnsaddr/<name>`, or `http(s)` URLs of relays.
     #[serde(default)]
@@ -60,7 +60,7 @@ pub struct Config {
 
 /// Whether this node wants to be found by those near it.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct NearbyConfig {
     /// It does.
     pub on: bool,
@@ -71,7 +71,7 @@ pub struct NearbyConfig {
 
 /// Where blocks are kept.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct StoreConfig {
     /// `indexeddb` or `memory`.
     #[serde(default)]
@@ -100,10 +100,10 @@ pub enum StoreKind {
 
 /// One STUN or TURN server, as in the W3C's `RTCIceServer`.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct IceServer {
-    /// One URL or several.
-    pub urls: OneOrMany,
+    /// One or several.
+    pub urls: Vec<String>,
     /// TURN only.
     #[serde(default)]
     pub username: Option<String>,
@@ -123,29 +123,9 @@ pub enum IceTransportPolicy {
     Relay,
 }
 
-/// A string or a list of strings.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
-pub enum OneOrMany {
-    /// A single one.
-    One(String),
-    /// Several.
-    Many(Vec<String>),
-}
-
-impl OneOrMany {
-    /// As a list.
-    pub fn to_vec(&self) -> Vec<String> {
-        match self {
-            Self::One(one) => vec![one.clone()],
-            Self::Many(many) => many.clone(),
-        }
-    }
-}
-
 /// What this node says of itself.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Metadata {
     /// The program's name.
     #[serde(default = "default_client")]

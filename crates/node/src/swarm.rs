@@ -63,7 +63,7 @@ pub fn build(key: &Keypair, config: &Config, filter: Filter, shim: MessagePort) 
 
 fn webrtc_config(config: &Config) -> shoal_webrtc::Config {
     let server = |server: &crate::config::IceServer| shoal_webrtc::IceServer {
-        urls: server.urls.to_vec(),
+        urls: server.urls.clone(),
         username: server.username.clone(),
         credential: server.credential.clone(),
     };

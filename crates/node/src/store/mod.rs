@@ -26,6 +26,8 @@ mod indexed_db;
 mod indexed_db;
 
 use bytes::Bytes;
+#[cfg(target_arch = "wasm32")]
+use futures::FutureExt as _;
 use shoal_protocol::content::{Block, Cid};
 use shoal_protocol::limits::BLOCK_BYTES;
 
@@ -143,7 +145,8 @@ impl Store {
         let Some(key) = Key::of(cid) else { return Ok(cid.known()) };
         match self {
             Store::Memory(store) => Ok(store.get(&key)),
-            Store::IndexedDb(store) => store.get(key).await,
+            // Boxed, so that it is downloaded once, not with everything that reads.
+            Store::IndexedDb(store) => store.get(key).boxed_local().await,
         }
     }
 

@@ -212,7 +212,11 @@ fn open_error(error: &rexie::Error) -> StoreError {
 
 /// rexie does not give the exception itself, only idb's text: `what failed: Name: message`.
 fn rexie_exception(error: &rexie::Error) -> (String, String) {
-    let text = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+    // Not by `Error::source`: whatever may be asked for its source is downloaded with texts for debugging.
+    let text = match error {
+        rexie::Error::IdbError(error) => error.to_string(),
+        error => error.to_string(),
+    };
     let mut parts = text.splitn(3, ": ");
     match (parts.next(), parts.next(), parts.next()) {
         (Some(_), Some(name), Some(message)) => (name.to_owned(), message.to_owned()),
