@@ -26,8 +26,6 @@ mod indexed_db;
 mod indexed_db;
 
 use bytes::Bytes;
-#[cfg(target_arch = "wasm32")]
-use futures::FutureExt as _;
 use shoal_protocol::content::{Block, Cid};
 use shoal_protocol::limits::BLOCK_BYTES;
 
@@ -146,7 +144,7 @@ impl Store {
         match self {
             Store::Memory(store) => Ok(store.get(&key)),
             // Boxed, so that it is downloaded once, not with everything that reads.
-            Store::IndexedDb(store) => store.get(key).boxed_local().await,
+            Store::IndexedDb(store) => Box::pin(store.get(key)).await,
         }
     }
 
