@@ -37,6 +37,16 @@ export async function createNetworkThere() {
       // As a device in a real network has; browsers look for one.
       await run('ip', 'route', 'replace', 'default', 'via', THERE)
     },
+    /**
+     * From now on this machine is behind a router: what it sends by UDP comes from the address with this number, as seen from there.
+     * @returns {Promise<string>} that address
+     */
+    async seenAs(number) {
+      const address = `10.117.0.${number}`
+      await run('ip', 'address', 'add', `${address}/32`, 'dev', 'lo')
+      await run('nft', `add table ip router; add chain ip router leaving { type nat hook postrouting priority srcnat; }; add rule ip router leaving oifname ${HERE} meta l4proto udp snat to ${address}`)
+      return address
+    },
     end: () => holder.kill('SIGKILL'),
   }
 }

@@ -129,6 +129,10 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     if let Err(error) = config.log.parse::<tracing_subscriber::EnvFilter>() {
         return refuse("log", &config.log, format!("{error}: use error, warn, info, debug or trace"));
     }
+    let (stun, web_transport) = (config.stun.socket(config.listen), config.webtransport.socket(config.listen));
+    if stun.is_some_and(|socket| socket.port() != 0 && web_transport == Some(socket)) {
+        return refuse("stun", &String::from(config.stun), "WebTransport has this port: give another, 3478 is STUN's usual one".into());
+    }
     for address in &config.external.0 {
         if webtransport::is_web_transport(address) && config.webtransport == Udp::Off {
             return refuse("external", address, "WebTransport is off: set webtransport to \"same\", or leave the address out".into());
@@ -181,6 +185,7 @@ fn check_ranges(config: &Config) -> Result<(), ConfigError> {
         ("max_streams_per_connection", config.max_streams_per_connection as u64, 16, 4_096),
         ("idle_seconds", config.idle_seconds, 1, MOST_SECONDS),
         ("silent_seconds", config.silent_seconds, 13, MOST_SECONDS),
+        ("stun_per_minute_per_network", config.stun_per_minute_per_network.into(), 1, 100_000_000),
         ("max_reservations", config.max_reservations as u64, 1, 1_000_000),
         ("max_reservations_per_peer", config.max_reservations_per_peer as u64, 1, 1_000),
         // Clients renew some minutes before the end; with less they would do nothing else.

@@ -48,7 +48,9 @@ pub(crate) struct Health {
     pub(crate) circuits: Counter,
     /// Devices that want to be found by those near them.
     pub(crate) nearby: Counter,
-    /// Sockets, reservations and circuits turned away because a limit was reached.
+    /// STUN requests answered.
+    pub(crate) stun_answers: Counter,
+    /// Sockets, reservations, circuits and STUN requests turned away because a limit was reached.
     pub(crate) refused: Counter,
 }
 
@@ -66,6 +68,7 @@ pub(crate) struct Report {
     reservations: u64,
     circuits: u64,
     nearby: u64,
+    stun_answers: u64,
     refused: u64,
 }
 
@@ -81,6 +84,7 @@ impl Health {
             reservations: Counter::default(),
             circuits: Counter::default(),
             nearby: Counter::default(),
+            stun_answers: Counter::default(),
             refused: Counter::default(),
         }
     }
@@ -98,6 +102,7 @@ impl Health {
             reservations: self.reservations.value(),
             circuits: self.circuits.value(),
             nearby: self.nearby.value(),
+            stun_answers: self.stun_answers.value(),
             refused: self.refused.value(),
         }
     }

@@ -4,6 +4,8 @@
 //! ```text
 //! TCP ─ http ─┬─ files, /bootstrap, /healthz
 //!             └─ websocket ─ Noise ─ muxer (yamux) ─ swarm: relay v2, identify, ping, kad, nearby
+//! UDP ─ webtransport ─ Noise ─ QUIC's streams ─ the same swarm
+//! UDP ─ stun
 //! ```
 
 mod addresses;
@@ -25,6 +27,7 @@ mod pool;
 mod rate;
 mod server;
 mod settings;
+mod stun;
 mod websocket;
 mod webtransport;
 

@@ -37,6 +37,7 @@ use crate::{
     limits,
     nearby::{self, Vantage},
     settings::{Config, LogFormat, Nearby},
+    stun,
     websocket::{Bounds, Transport},
     webtransport,
 };
@@ -62,6 +63,14 @@ pub(crate) enum ServerError {
         socket: SocketAddr,
         /// Why.
         error: String,
+    },
+    /// STUN cannot be offered.
+    #[error("setting stun = {socket}: {error}: choose another address or port, or \"off\"")]
+    Stun {
+        /// Where.
+        socket: SocketAddr,
+        /// What the operating system said.
+        error: io::Error,
     },
     /// The process lacks something that every process has.
     #[error("cannot start: {0}")]
@@ -120,6 +129,10 @@ async fn serve(config: &Config) -> Result<(), ServerError> {
         vantage: vantage.clone(),
         arrivals,
     };
+    if let Some(socket) = config.stun.socket(listen) {
+        let offered = stun::serve(socket, config.stun_per_minute_per_network, Arc::clone(&health)).await;
+        offered.map_err(|error| ServerError::Stun { socket, error })?;
+    }
     let noise = noise::Config::new(&key).map_err(|error| ServerError::System(io::Error::other(error)))?;
     let bounds = Bounds { handshake: Duration::from_secs(config.handshake_seconds), streams: config.max_streams_per_connection };
     let transport = Transport::new(arriving, noise, Arc::clone(&health), bounds);

@@ -45,6 +45,10 @@ settings! {
     listen, "SHOAL_LISTEN": SocketAddr = SocketAddr::from(([0, 0, 0, 0], 8080));
     /// Where WebTransport listens (UDP): `off`, `same` for the address and port above, or an address and port of its own
     webtransport, "SHOAL_WEBTRANSPORT": Udp = Udp::Off;
+    /// Where STUN listens (UDP): `off`, `same` for the address and port of `listen`, or an address and port of its own
+    stun, "SHOAL_STUN": Udp = Udp::Off;
+    /// STUN requests a minute that are answered to one network
+    stun_per_minute_per_network, "SHOAL_STUN_PER_MINUTE_PER_NETWORK": u32 = 6_000;
     /// Folder with the web app's files; empty: serve none
     web_root, "SHOAL_WEB_ROOT": PathBuf = PathBuf::new();
     /// Folder of the relay's own files: its key

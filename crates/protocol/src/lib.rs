@@ -12,6 +12,7 @@
 //! - [`allowance`]: how much may go through relays of others.
 //! - [`reservations`]: by which relays this page is reachable, and how that is kept so.
 //! - [`nearby`]: devices behind the same public address that want to find each other.
+//! - [`stun`]: by which address a device is seen from outside.
 //! - [`limits`]: every bound, with its reason.
 
 pub mod addresses;
@@ -26,6 +27,7 @@ pub mod nearby;
 pub mod pipe;
 pub mod reservations;
 pub mod session;
+pub mod stun;
 pub mod time;
 
 mod varint;

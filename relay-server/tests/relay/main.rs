@@ -15,6 +15,7 @@ mod process;
 mod provider_records;
 mod silent;
 mod stampede;
+mod stun;
 mod support;
 mod web;
 mod webtransport;

@@ -12,6 +12,7 @@ mod nearby;
 mod pipe;
 mod session;
 mod signaling;
+mod stun;
 mod text;
 mod webrtc_stream;
 mod webtransport;
@@ -36,5 +37,6 @@ pub const TARGETS: &[Target] = &[
     ("content-walk", content::walk),
     ("webtransport-session", webtransport::session),
     ("webtransport-certificate", webtransport::certificate),
+    ("stun-request", stun::request),
     ("text", text::text),
 ];
