@@ -230,7 +230,7 @@ impl Relay {
         swarm.listen_on(address).map_err(|error| ServerError::System(io::Error::other(error)))?;
         if let Some(socket) = config.webtransport.socket(listen) {
             let refused = |error: TransportError<io::Error>| ServerError::WebTransport { socket, error: error.to_string() };
-            swarm.listen_on(webtransport::listen_address(socket)).map_err(refused)?;
+            swarm.listen_on(shoal_webtransport::address_of(socket)).map_err(refused)?;
         }
         Ok(Self { swarm, ledger, addresses, listen, external: config.external.0.clone(), web_transport: Vec::new(), lasting })
     }

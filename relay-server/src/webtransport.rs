@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -49,11 +48,6 @@ pub(crate) fn beside(
     let counted =
         transport.map(move |(peer, connection), _| (peer, StreamMuxerBox::new(Counted { connection, health: Arc::clone(&health) })));
     (web_socket.or_transport(counted).map(|either, _| either.into_inner()).boxed(), lasting)
-}
-
-/// Where to listen.
-pub(crate) fn listen_address(socket: SocketAddr) -> Multiaddr {
-    Multiaddr::from(socket.ip()).with(Protocol::Udp(socket.port())).with(Protocol::QuicV1).with(Protocol::WebTransport)
 }
 
 /// Whether an address is one of WebTransport.

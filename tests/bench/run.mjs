@@ -8,6 +8,7 @@
 // the ratio is compared with the goals. Prints a table; writes tests/results/bench.json with the machine's facts. Exits with 1 when a goal is missed.
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { buildAll } from '../../crates/web/build/all.mjs'
 import { bootstrap } from '../../crates/web/build/bootstrap.mjs'
@@ -187,7 +188,7 @@ function shoalStream(pair) {
     async once(timed) {
       await warmUp(pair)
       const { cid } = await pair.publish(STREAM)
-      await settled()
+      await sleep(SETTLE)
       return timed(() => pair.fetch(cid))
     },
     async after() {
@@ -242,10 +243,6 @@ function shoalFile(pair) {
   }
 }
 
-function settled() {
-  return new Promise((resolve) => setTimeout(resolve, SETTLE))
-}
-
 function heliaFile(pair) {
   return { once: (timed) => file('helia', pair, timed) }
 }
@@ -255,7 +252,7 @@ async function file(name, pair, timed) {
   await warmUp(pair)
   const { cid, time } = await pair.publish(FILE)
   note(`${name}, adding a 64 MB file (MB/s)`, FILE / 1_000 / time)
-  await settled()
+  await sleep(SETTLE)
   const before = await pair.stored()
   const result = await timed(() => pair.fetch(cid))
   note(`${name}, bytes stored per byte fetched`, ((await pair.stored()) - before) / FILE)

@@ -1,5 +1,7 @@
 //! The time that decisions in `shoal_protocol` are given: they have no clock of their own.
 
+use std::time::Duration;
+
 use shoal_protocol::time::Time;
 use web_time::Instant;
 
@@ -16,6 +18,11 @@ impl Default for Clock {
 impl Clock {
     /// This moment.
     pub fn now(&self) -> Time {
-        Time::from_origin(self.0.elapsed())
+        self.before(Duration::ZERO)
+    }
+
+    /// So long before this moment; at the earliest, when the clock was made.
+    pub fn before(&self, ago: Duration) -> Time {
+        Time::from_origin(self.0.elapsed().saturating_sub(ago))
     }
 }

@@ -32,6 +32,7 @@ use web_time::Instant;
 use crate::{
     behaviour::{Behaviour, PING},
     bootstrap,
+    clock::Clock,
     config::{Bootstrap, Config, Source},
     event::RelayStatus,
     platform,
@@ -352,19 +353,18 @@ async fn ping(mut stream: Stream) -> io::Result<()> {
 /// Two clocks that go wrong in different ways: the monotonic one may stand still while the device sleeps, the other one is set by people.
 #[derive(Debug)]
 struct Clocks {
-    start: Instant,
+    decisions: Clock,
     /// By both clocks, when they were looked at last.
     looked: (Instant, f64),
 }
 
 impl Clocks {
     fn new() -> Self {
-        let now = Instant::now();
-        Self { start: now, looked: (now, platform::unix_milliseconds()) }
+        Self { decisions: Clock::default(), looked: (Instant::now(), platform::unix_milliseconds()) }
     }
 
     fn now(&self) -> Time {
-        Time::from_origin(self.start.elapsed())
+        self.decisions.now()
     }
 
     /// Whether either clock went on by far more than a tick since the last look, or the second one was set back.

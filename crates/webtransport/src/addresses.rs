@@ -23,8 +23,8 @@ pub(crate) fn socket_of(address: &Multiaddr) -> Option<SocketAddr> {
     matches!(rest, (Protocol::QuicV1, Protocol::WebTransport, None)).then(|| SocketAddr::new(ip, port))
 }
 
-/// Where a socket is, without hashes.
-pub(crate) fn address_of(socket: SocketAddr) -> Multiaddr {
+/// The address of a socket, without hashes: what to listen on for it, `/ip4|ip6/…/udp/…/quic-v1/webtransport`.
+pub fn address_of(socket: SocketAddr) -> Multiaddr {
     Multiaddr::from(socket.ip()).with(Protocol::Udp(socket.port())).with(Protocol::QuicV1).with(Protocol::WebTransport)
 }
 

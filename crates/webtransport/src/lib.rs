@@ -11,6 +11,7 @@ mod session;
 mod stream;
 mod transport;
 
+pub use addresses::address_of;
 pub use config::Config;
 pub use connection::Connection;
 pub use error::Error;

@@ -10,20 +10,9 @@ use std::{
 use crate::support::{
     http,
     peer::Peer,
-    program::{Relay, run},
+    program::{Relay, refusal, run},
     soon,
 };
-
-/// The one line of a start that failed.
-fn refusal(arguments: &[&str]) -> String {
-    let data_dir = tempfile::tempdir().unwrap();
-    let output = run(data_dir.path(), arguments);
-    assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-    assert!(output.stdout.is_empty(), "{arguments:?}");
-    let text = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(text.lines().count(), 1, "{text}");
-    text
-}
 
 #[test]
 fn bad_settings_are_refused_in_one_line_that_names_them() {

@@ -2,7 +2,7 @@
 
 use std::{net::UdpSocket, time::Duration};
 
-use crate::support::program::{Relay, run};
+use crate::support::program::{Relay, free_udp_port, refusal};
 
 /// Long enough for an answer on this machine; short enough to wait for its absence.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -11,13 +11,9 @@ const SILENCE: Duration = Duration::from_millis(300);
 /// As Chromium and Firefox ask a server: a Binding request without attributes.
 const REQUEST: [u8; 20] = [0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
 
-fn free_port() -> u16 {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// A relay that answers, and somebody who asks it from `ip`.
 fn asked_from(ip: &str, arguments: &[&str]) -> (Relay, UdpSocket) {
-    let server = format!("127.0.0.1:{}", free_port());
+    let server = format!("127.0.0.1:{}", free_udp_port());
     let relay = Relay::start(&[&["--stun", &server], arguments].concat());
     let socket = UdpSocket::bind((ip, 0)).unwrap();
     socket.connect(server).unwrap();
@@ -73,18 +69,12 @@ fn a_network_is_answered_so_often_and_others_are_not_concerned() {
 fn a_port_in_use_is_said_with_its_setting() {
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let data_dir = tempfile::tempdir().unwrap();
-    let output = run(data_dir.path(), &["--listen", "127.0.0.1:0", "--stun", &address]);
-    let line = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    assert!(line.contains(&format!("stun = {address}")) && line.lines().count() == 1, "{line}");
+    let line = refusal(&["--listen", "127.0.0.1:0", "--stun", &address]);
+    assert!(line.contains(&format!("stun = {address}")), "{line}");
 }
 
 #[test]
 fn two_protocols_do_not_get_one_port() {
-    let data_dir = tempfile::tempdir().unwrap();
-    let output = run(data_dir.path(), &["--listen", "127.0.0.1:8080", "--webtransport", "same", "--stun", "same"]);
-    let line = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    assert!(line.contains("stun = same: WebTransport has this port") && line.lines().count() == 1, "{line}");
+    let line = refusal(&["--listen", "127.0.0.1:8080", "--webtransport", "same", "--stun", "same"]);
+    assert!(line.contains("stun = same: WebTransport has this port"), "{line}");
 }

@@ -85,7 +85,7 @@ impl Behaviour {
 
     /// The peer did not answer what was asked so long ago: if nothing else came since, it is dead.
     pub fn unanswered(&mut self, id: ConnectionId, ago: Duration) {
-        let asked = Time::from_origin(self.clock.now().since(Time::default()).saturating_sub(ago));
+        let asked = self.clock.before(ago);
         self.connections.unanswered(id, asked);
     }
 

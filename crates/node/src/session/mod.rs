@@ -90,7 +90,7 @@ impl PeerSession {
             openable: Notify::default(),
             closed: None,
             watch: Watch::new(Instant::now()),
-            pace: Pace::new(Instant::now()),
+            pace: Pace::new(),
             told: None,
             moved,
         })))

@@ -4,29 +4,29 @@ use shoal_protocol::{
     pipe::{PathId, Window},
     time::Time,
 };
-use web_time::Instant;
 
 use super::Inner;
+use crate::clock::Clock;
 
 /// The window of the path in use.
 #[derive(Debug)]
 pub(super) struct Pace {
-    origin: Instant,
+    clock: Clock,
     path: Option<PathId>,
     window: Window,
 }
 
 impl Pace {
-    pub(super) fn new(now: Instant) -> Self {
-        Self { origin: now, path: None, window: Window::new(0, Time::default()) }
+    pub(super) fn new() -> Self {
+        Self { clock: Clock::default(), path: None, window: Window::new(0, Time::default()) }
     }
 }
 
 impl Inner {
     /// To be called when something was sent or came.
-    pub(super) fn pace(&mut self, now: Instant) {
-        let Pace { origin, path, window } = &mut self.pace;
-        let now = Time::from_origin(now.duration_since(*origin));
+    pub(super) fn pace(&mut self) {
+        let Pace { clock, path, window } = &mut self.pace;
+        let now = clock.now();
         let (acknowledged, sent) = self.pipe.under_way();
         let current = self.pipe.sent_on();
         if *path != current {

@@ -12,7 +12,6 @@ use bytes::{Buf, Bytes};
 use futures::{AsyncRead, AsyncWrite};
 use libp2p::swarm::ConnectionId;
 use shoal_protocol::pipe::{Greeting, PathId, Violation, greeting};
-use web_time::Instant;
 
 use super::PeerSession;
 use crate::{allowance::Allowance, peers::Path};
@@ -153,7 +152,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Pump<C> {
                 Err(violation) => return Some(violated(violation)),
             }
         }
-        inner.pace(Instant::now());
+        inner.pace();
         inner.handle_events();
         if inner.pipe.ended().is_some() {
             inner.close("the other side ended it");
@@ -172,7 +171,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Pump<C> {
                 let super::Inner { pipe, session, .. } = &mut *inner;
                 self.outgoing = pipe.transmit(id, WRITE_BATCH, |most| session.transmit_chunks(most));
                 if self.outgoing.is_some() {
-                    inner.pace(Instant::now());
+                    inner.pace();
                 }
                 inner.handle_events();
             }

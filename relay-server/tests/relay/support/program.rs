@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _},
-    net::SocketAddr,
+    net::{SocketAddr, UdpSocket},
     path::Path,
     process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
     time::{Duration, Instant},
@@ -128,6 +128,22 @@ impl Drop for Relay {
 /// Runs the program to its end: for starts that must fail.
 pub(crate) fn run(data_dir: &Path, arguments: &[&str]) -> Output {
     command(data_dir).args(arguments).output().unwrap()
+}
+
+/// The one line of a start that failed.
+pub(crate) fn refusal(arguments: &[&str]) -> String {
+    let data_dir = tempfile::tempdir().unwrap();
+    let output = run(data_dir.path(), arguments);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    assert!(output.stdout.is_empty(), "{arguments:?}");
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    text
+}
+
+/// A UDP port that nobody has.
+pub(crate) fn free_udp_port() -> u16 {
+    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn command(data_dir: &Path) -> Command {
