@@ -3,6 +3,7 @@ import { openApp, peerId, reachable, until } from '../app.mjs'
 import { createPages, packagePages } from '../pages.mjs'
 import { createRelay } from '../relay.mjs'
 import { connectRaw, RAW_SCRIPT } from './raw.mjs'
+import { bindStream, connectStream, STREAM_PAGES } from './stream.mjs'
 
 /** Two pages of one script, served by a relay of their own. */
 async function pair(browsers, pages, global) {
@@ -43,6 +44,14 @@ export async function raw(browsers) {
       return asking
     },
   }
+}
+
+/** Two Shoal nodes that move bytes over one stream of their session. */
+export async function shoalStream(browsers) {
+  const pages = await createPages(STREAM_PAGES)
+  await bindStream(pages.path)
+  const two = await pair(browsers, pages, 'streamPeer')
+  return { ...two, stream: await connectStream(two.sending, two.receiving, two.address) }
 }
 
 /** Two Shoal nodes. @param {'memory' | 'indexeddb'} kind where they keep blocks */

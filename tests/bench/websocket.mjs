@@ -5,14 +5,12 @@ import { createInterface } from 'node:readline'
 import { join } from 'node:path'
 import { root, target } from '../../crates/web/build/paths.mjs'
 import { run, start } from '../../crates/web/build/process.mjs'
-import { recipe } from '../../crates/web/build/recipe.mjs'
-import { wasmBindgen } from '../../crates/web/build/toolchain.mjs'
 import { createPages } from '../pages.mjs'
 import { openApp } from '../app.mjs'
 import { createRelay } from '../relay.mjs'
+import { bindWasm, compileWasm } from './wasm.mjs'
 
 const CRATE = 'shoal-bench-websocket'
-const MODULE = CRATE.replaceAll('-', '_')
 
 const PAGE = `
 const worker = new Worker('./worker.js', { type: 'module' })
@@ -26,7 +24,7 @@ window.socket = (method, ...args) =>
 
 /** What a bare socket does: everything is handed to the browser at once, which is as fast as it gets. */
 const WORKER = `
-import init, * as transport from './${MODULE}.js'
+import init, * as transport from './${CRATE.replaceAll('-', '_')}.js'
 const MESSAGE = 64 * 1024
 const loading = init()
 
@@ -68,7 +66,7 @@ onmessage = async ({ data: { method, args } }) => {
 /** Compiles both halves. */
 export async function buildWebsocket() {
   await run('cargo', ['build', '--locked', '--release', '-p', 'relay-server', '--example', 'websocket_peer'], { cwd: root })
-  await run('cargo', ['build', '--locked', '--profile', recipe.build.profile, '--target', recipe.toolchain.target, '-p', CRATE], { cwd: root })
+  await compileWasm(CRATE)
 }
 
 /** Opens the page in a browser, and its far side. */
@@ -76,7 +74,7 @@ export async function websocket(browser) {
   const far = start(join(target, 'release', 'examples', 'websocket_peer'), [], { stdio: ['pipe', 'pipe', 'inherit'] })
   const { value: port } = await createInterface({ input: far.stdout })[Symbol.asyncIterator]().next()
   const pages = await createPages({ script: PAGE, files: { 'worker.js': WORKER } })
-  await run(wasmBindgen, ['--target', 'web', '--out-dir', pages.path, join(target, recipe.toolchain.target, recipe.build.profile, `${MODULE}.wasm`)])
+  await bindWasm(CRATE, pages.path)
   const relay = await createRelay({ webRoot: pages.path })
   const page = await openApp(browser, relay.url, { ready: false })
   await page.waitForFunction(() => window.socket !== undefined, { timeout: 30_000 })

@@ -278,6 +278,16 @@ impl Node {
         Ok(self.nearby.status())
     }
 
+    /// How long so many bytes take over one stream of the session with a connected peer, which must be built for measuring too.
+    ///
+    /// # Errors
+    /// [`Error::PeerUnreachable`] where the connection ends.
+    #[cfg(feature = "measure")]
+    pub async fn measure(&self, peer: PeerId, bytes: u64) -> Result<crate::measure::Taken, Error> {
+        let unreachable = |ended: crate::session::Ended| Error::PeerUnreachable { peer: peer.to_string(), reason: ended.0 };
+        crate::measure::drain(&self.shared, peer, bytes).await.map_err(unreachable)
+    }
+
     /// The network or the page came back: tries at once what waits.
     pub fn hurry(&self) {
         self.shared.command(Command::Hurry);

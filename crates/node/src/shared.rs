@@ -18,6 +18,7 @@ use crate::{
     notify::Notify,
     peers::{Dial, Path, Peer, Peers, Transport},
     platform,
+    session::PeerSession,
     store::Store,
 };
 
@@ -102,6 +103,17 @@ impl Shared {
             emit: Box::new(emit),
         };
         (Self(Rc::new(inner)), receiver)
+    }
+
+    /// The session with a connected peer, once it has a path.
+    pub async fn session(&self, peer: PeerId) -> PeerSession {
+        loop {
+            let changed = self.peers.borrow().changed.changed();
+            if let Some((session, _)) = self.peers.borrow().peer(&peer).and_then(Peer::session) {
+                return session.clone();
+            }
+            changed.await;
+        }
     }
 
     /// Notes what happened with a peer, for whoever asks later.

@@ -12,7 +12,6 @@ use web_time::Instant;
 use crate::{
     error::Error,
     event::{Event, NearbyPeer},
-    peers::Peer,
     session::{Ended, PeerSession},
     shared::Shared,
 };
@@ -51,13 +50,7 @@ pub fn offered(shared: &Shared, peer: String, cid: String, size: u64, name: Stri
 /// # Errors
 /// [`Error::PeerUnreachable`] where the connection ends.
 pub async fn offer(shared: &Shared, peer: PeerId, request: Request) -> Result<bool, Error> {
-    let session = loop {
-        let changed = shared.peers.borrow().changed.changed();
-        if let Some((session, _)) = shared.peers.borrow().peer(&peer).and_then(Peer::session) {
-            break session.clone();
-        }
-        changed.await;
-    };
+    let session = shared.session(peer).await;
     ask(&session, request).await.map_err(|Ended(reason)| Error::PeerUnreachable { peer: peer.to_string(), reason })
 }
 

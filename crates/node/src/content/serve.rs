@@ -42,6 +42,11 @@ async fn answer(shared: &Shared, peer: PeerId, session: &PeerSession, stream: &S
             shared.drop_peer(peer, &format!("it sent a request that cannot be read: {error}"));
             return Err(error.to_string());
         }
+        #[cfg(feature = "measure")]
+        Err(RequestError::Unknown(crate::measure::KIND)) => {
+            crate::measure::pour(stream).await;
+            return Ok(());
+        }
         // What a later version may ask is refused, not punished.
         Err(error) => {
             for bytes in Upload::refused(error.refusal()).records() {
