@@ -22,13 +22,15 @@ use axum::{
 };
 use bytes::Bytes;
 use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
-use libp2p::{Stream, StreamProtocol, Swarm, Transport as _, identity::Keypair, noise, swarm};
+use libp2p::{Stream, StreamProtocol, Swarm, Transport as _, identity::Keypair, swarm};
 use tokio::{net::TcpListener, sync::mpsc};
 
 use crate::{
     admission::{Door, Visitors},
+    arrivals::{Arrival, Bounds, Socket, Transport},
     health::Health,
-    websocket::Arrival,
+    negotiation::Security,
+    way::Way,
 };
 
 #[allow(dead_code, reason = "the relay's own, of which a part is used here")]
@@ -38,20 +40,33 @@ mod addresses;
 #[path = "../src/admission.rs"]
 mod admission;
 #[allow(dead_code, reason = "the relay's own, of which a part is used here")]
+#[path = "../src/arrivals.rs"]
+mod arrivals;
+#[allow(dead_code, reason = "the relay's own, of which a part is used here")]
 #[path = "../src/health.rs"]
 mod health;
 #[allow(dead_code, reason = "the relay's own, of which a part is used here")]
 #[path = "../src/limits.rs"]
 mod limits;
+#[path = "../src/meter.rs"]
+mod meter;
 #[path = "../src/muxer.rs"]
 mod muxer;
+#[path = "../src/negotiation.rs"]
+mod negotiation;
+#[allow(dead_code, reason = "the relay's own, of which a part is used here")]
+#[path = "../src/tcp.rs"]
+mod tcp;
+#[allow(dead_code, reason = "the relay's own, of which a part is used here")]
+#[path = "../src/way.rs"]
+mod way;
 #[path = "../src/websocket.rs"]
 mod websocket;
 
 /// libp2p's measurement: <https://github.com/libp2p/specs/blob/master/perf/perf.md>.
 const PERF: StreamProtocol = StreamProtocol::new("/perf/1.0.0");
 /// As the relay's own defaults.
-const BOUNDS: websocket::Bounds = websocket::Bounds { handshake: Duration::from_secs(10), streams: 128 };
+const BOUNDS: Bounds = Bounds { handshake: Duration::from_secs(10), streams: 128 };
 /// Bytes written or read at once.
 const CHUNK: usize = 64 * 1024;
 
@@ -59,8 +74,7 @@ const CHUNK: usize = 64 * 1024;
 async fn main() -> io::Result<()> {
     let (arrive, arrivals) = mpsc::channel(limits::ARRIVALS);
     let key = Keypair::generate_ed25519();
-    let noise = noise::Config::new(&key).map_err(io::Error::other)?;
-    let transport = websocket::Transport::new(arrivals, noise, Arc::new(Health::new()), BOUNDS).boxed();
+    let transport = Transport::new(arrivals, Security::new(&key)?, Arc::new(Health::new()), BOUNDS).boxed();
     let behaviour = libp2p_stream::Behaviour::new();
     let mut streams = behaviour.new_control().accept(PERF).expect("nobody else accepts them");
     let mut swarm = Swarm::new(transport, behaviour, key.public().to_peer_id(), swarm::Config::with_tokio_executor());
@@ -75,7 +89,9 @@ async fn main() -> io::Result<()> {
     let door = Door::new(usize::MAX, usize::MAX, &Visitors::new());
     let libp2p = move |upgrade: WebSocketUpgrade, ConnectInfo(remote): ConnectInfo<SocketAddr>| async move {
         let knock = door.knock(Some(remote.ip().into())).expect("there is room for everybody");
-        upgraded(upgrade, async move |socket| drop(arrive.send(Arrival { socket, remote, knock }).await))
+        upgraded(upgrade, async move |socket| {
+            drop(arrive.send(Arrival { socket: Socket::WebSocket(Box::new(socket)), way: Way::WebSocket, remote, knock }).await)
+        })
     };
     let raw =
         |upgrade: WebSocketUpgrade| async move { upgraded(upgrade, async |socket| raw(socket).await.expect("a measurement ends well")) };

@@ -1,4 +1,4 @@
-//! Where a page can dial the relay: what the operator says, else what the machine's network interfaces say.
+//! Where the relay can be dialled: what the operator says, else what the machine's network interfaces say.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -6,6 +6,8 @@ use std::{
 };
 
 use libp2p::{Multiaddr, multiaddr::Protocol};
+
+use crate::way::Way;
 
 /// The addresses that are true now, without `/p2p`, shared between the swarm's loop (which keeps them true) and
 /// `/bootstrap`.
@@ -35,10 +37,10 @@ impl Addresses {
     }
 }
 
-/// The addresses under which the plain WebSocket at `listen` is reachable, judged by this machine's interfaces: loopback
+/// The addresses under which what listens at `socket` is reachable by `way`, judged by this machine's interfaces: loopback
 /// first (the same machine), then every other one.
-pub(crate) fn of_interfaces(listen: SocketAddr) -> Vec<Multiaddr> {
-    reachable_ips(listen).into_iter().map(|ip| web_socket(ip, listen.port())).collect()
+pub(crate) fn of_interfaces(way: Way, socket: SocketAddr) -> Vec<Multiaddr> {
+    reachable_ips(socket).into_iter().map(|ip| way.address(SocketAddr::new(ip, socket.port()))).collect()
 }
 
 /// The IP addresses behind `listen`: itself, or all the machine has if it is the unspecified address.
@@ -66,11 +68,6 @@ fn dialable(ip: IpAddr, listen: IpAddr) -> bool {
     }
 }
 
-/// `/ip4/…/tcp/…/ws` or its IPv6 counterpart.
-pub(crate) fn web_socket(ip: IpAddr, port: u16) -> Multiaddr {
-    with_ip(ip).with(Protocol::Tcp(port)).with(Protocol::Ws("/".into()))
-}
-
 /// `/ip4/…` or `/ip6/…`; an IPv4 address in IPv6 clothes is shown as what it is.
 pub(crate) fn with_ip(ip: IpAddr) -> Multiaddr {
     Multiaddr::from(ip.to_canonical())
@@ -85,6 +82,14 @@ pub(crate) fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
     }
 }
 
+/// The UDP port in a multiaddr.
+pub(crate) fn udp_port(address: &Multiaddr) -> Option<u16> {
+    address.iter().find_map(|part| match part {
+        Protocol::Udp(port) => Some(port),
+        _ => None,
+    })
+}
+
 /// Whether only the machine itself can dial it.
 pub(crate) fn is_loopback(address: &Multiaddr) -> bool {
     ip_of(address).is_some_and(|ip| ip.is_loopback())
@@ -96,18 +101,18 @@ mod tests {
 
     #[test]
     fn a_given_ip_is_the_only_address() {
-        let addresses = of_interfaces("192.0.2.7:81".parse().unwrap());
+        let addresses = of_interfaces(Way::WebSocket, "192.0.2.7:81".parse().unwrap());
         assert_eq!(addresses, ["/ip4/192.0.2.7/tcp/81/ws".parse().unwrap()]);
     }
 
     #[test]
     fn the_unspecified_ip_stands_for_every_interface() {
-        let addresses = of_interfaces("0.0.0.0:8080".parse().unwrap());
+        let addresses = of_interfaces(Way::WebSocket, "0.0.0.0:8080".parse().unwrap());
         assert_eq!(addresses[0], "/ip4/127.0.0.1/tcp/8080/ws".parse().unwrap(), "{addresses:?}");
         assert!(addresses.iter().all(|address| matches!(address.iter().next(), Some(Protocol::Ip4(_)))), "{addresses:?}");
         let listed = if_addrs::get_if_addrs().unwrap();
         let first_outside = listed.iter().map(if_addrs::Interface::ip).find(|ip| ip.is_ipv4() && !ip.is_loopback());
-        assert!(first_outside.is_none_or(|ip| addresses.contains(&web_socket(ip, 8080))), "{addresses:?}");
+        assert!(first_outside.is_none_or(|ip| addresses.contains(&Way::WebSocket.address((ip, 8080).into()))), "{addresses:?}");
     }
 
     #[test]

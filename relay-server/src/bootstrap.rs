@@ -7,14 +7,18 @@ use axum::http::{HeaderMap, header, uri::Authority};
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use serde::Serialize;
 
-use crate::addresses;
+use crate::{addresses, way::Way};
 
 /// The answer of `/bootstrap`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Bootstrap {
     peer_id: String,
+    /// Those that a page can dial.
     addresses: Vec<String>,
+    /// Those that only programs can dial.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    native_addresses: Vec<String>,
 }
 
 /// Puts the address of the request, if it is a sound one, before the `known` ones; each ends in `/p2p/<peer>`. Loopback
@@ -22,22 +26,27 @@ pub(crate) struct Bootstrap {
 pub(crate) fn bootstrap(peer: PeerId, request: Option<Multiaddr>, known: Vec<Multiaddr>, requester: IpAddr) -> Bootstrap {
     let local = requester.to_canonical().is_loopback();
     let known = known.into_iter().filter(|address| local || !addresses::is_loopback(address));
-    let mut addresses: Vec<String> = Vec::new();
+    let mut answer = Bootstrap { peer_id: peer.to_string(), addresses: Vec::new(), native_addresses: Vec::new() };
     for address in request.into_iter().chain(known) {
+        let for_pages = Way::of(&address).is_some_and(Way::is_for_pages);
+        let list = if for_pages { &mut answer.addresses } else { &mut answer.native_addresses };
         let text = with_peer(address, peer).to_string();
-        if !addresses.contains(&text) {
-            addresses.push(text);
+        if !list.contains(&text) {
+            list.push(text);
         }
     }
-    Bootstrap { peer_id: peer.to_string(), addresses }
+    answer
 }
 
-/// What the request's own headers say about how the relay was reached. Only a proxy that the operator trusts may speak of
-/// TLS, or of a host other than the one it asked for.
-pub(crate) fn address_of_request(headers: &HeaderMap, trust_proxy: bool) -> Option<Multiaddr> {
+/// What a request that came by `way`, and its own headers, say about how the relay was reached. Only a proxy that the operator trusts may
+/// speak of its own TLS, or of a host other than the one it asked for.
+pub(crate) fn address_of_request(headers: &HeaderMap, trust_proxy: bool, way: Way) -> Option<Multiaddr> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let forwarded = |name| trust_proxy.then(|| text(name)).flatten();
-    let tls = forwarded("x-forwarded-proto").is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+    let tls = match forwarded("x-forwarded-proto") {
+        Some(scheme) => scheme.eq_ignore_ascii_case("https"),
+        None => way == Way::SecureWebSocket,
+    };
     let host = forwarded("x-forwarded-host").or_else(|| text(header::HOST.as_str()))?;
     address_of_host(host, tls)
 }
@@ -55,9 +64,8 @@ fn address_of_host(host: &str, tls: bool) -> Option<Multiaddr> {
         None if tls => 443,
         None => 80,
     };
-    let base = base_of(authority.host())?.with(Protocol::Tcp(port));
-    let base = if tls { base.with(Protocol::Tls) } else { base };
-    Some(base.with(Protocol::Ws("/".into())))
+    let way = if tls { Way::SecureWebSocket } else { Way::WebSocket };
+    Some(way.complete(base_of(authority.host())?, port))
 }
 
 fn base_of(host: &str) -> Option<Multiaddr> {
@@ -139,9 +147,10 @@ mod tests {
         headers.insert("host", "10.0.0.2:8080".parse().unwrap());
         headers.insert("x-forwarded-proto", "https".parse().unwrap());
         headers.insert("x-forwarded-host", "relay.example".parse().unwrap());
-        let address = |trusted| address_of_request(&headers, trusted).unwrap().to_string();
-        assert_eq!(address(false), "/ip4/10.0.0.2/tcp/8080/ws");
-        assert_eq!(address(true), "/dns/relay.example/tcp/443/tls/ws");
+        let address = |trusted, way| address_of_request(&headers, trusted, way).unwrap().to_string();
+        assert_eq!(address(false, Way::WebSocket), "/ip4/10.0.0.2/tcp/8080/ws");
+        assert_eq!(address(true, Way::WebSocket), "/dns/relay.example/tcp/443/tls/ws");
+        assert_eq!(address(false, Way::SecureWebSocket), "/ip4/10.0.0.2/tcp/8080/tls/ws");
     }
 
     #[test]
@@ -153,5 +162,15 @@ mod tests {
         assert_eq!(at_home.addresses, [format!("/ip4/192.0.2.1/tcp/1/ws/p2p/{peer}"), format!("/ip4/127.0.0.1/tcp/1/ws/p2p/{peer}")]);
         let elsewhere = bootstrap(peer, None, known(), "192.0.2.9".parse().unwrap());
         assert_eq!(elsewhere.addresses, [format!("/ip4/192.0.2.1/tcp/1/ws/p2p/{peer}")]);
+    }
+
+    #[test]
+    fn what_only_programs_dial_stands_apart() {
+        let peer = PeerId::random();
+        let known = ["/ip4/192.0.2.1/tcp/1", "/ip4/192.0.2.1/tcp/1/ws", "/ip4/192.0.2.1/udp/1/quic-v1"].map(|text| text.parse().unwrap());
+        let answer = bootstrap(peer, None, known.to_vec(), "192.0.2.9".parse().unwrap());
+        assert_eq!(answer.addresses, [format!("/ip4/192.0.2.1/tcp/1/ws/p2p/{peer}")]);
+        let programs = ["tcp/1", "udp/1/quic-v1"].map(|rest| format!("/ip4/192.0.2.1/{rest}/p2p/{peer}"));
+        assert_eq!(answer.native_addresses, programs);
     }
 }

@@ -1,15 +1,15 @@
 //! From file, environment and flags (in this order of rising precedence) to a configuration that holds together. Whatever
 //! is wrong is said in one line that names the setting, its value and the remedy.
 
-use std::{ffi::OsString, fmt::Display, fs, path::PathBuf};
+use std::{ffi::OsString, fmt::Display, fs, net::SocketAddr, path::PathBuf};
 
 use clap::Parser;
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use shoal_protocol::limits::NEARBY_DEVICES_PER_GROUP;
 
 use crate::{
-    settings::{Config, Settings, Udp},
-    webtransport,
+    settings::{Config, Port, Settings},
+    way::Way,
 };
 
 /// What the program was started for.
@@ -129,15 +129,9 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     if let Err(error) = config.log.parse::<tracing_subscriber::EnvFilter>() {
         return refuse("log", &config.log, format!("{error}: use error, warn, info, debug or trace"));
     }
-    let (stun, web_transport) = (config.stun.socket(config.listen), config.webtransport.socket(config.listen));
-    if stun.is_some_and(|socket| socket.port() != 0 && web_transport == Some(socket)) {
-        return refuse("stun", &String::from(config.stun), "WebTransport has this port: give another, 3478 is STUN's usual one".into());
-    }
+    check_ports(config)?;
     for address in &config.external.0 {
-        if webtransport::is_web_transport(address) && config.webtransport == Udp::Off {
-            return refuse("external", address, "WebTransport is off: set webtransport to \"same\", or leave the address out".into());
-        }
-        if let Err(remedy) = check_external(address) {
+        if let Err(remedy) = check_external(address, config) {
             return refuse("external", address, remedy.into());
         }
     }
@@ -145,28 +139,55 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     check_shares(config)
 }
 
-/// A page must be able to dial it, and it must be the relay itself.
-fn check_external(address: &Multiaddr) -> Result<(), &'static str> {
-    let mut dialled = false;
+/// A port serves one of the protocols over UDP; over TCP, one that is shared is so on purpose.
+fn check_ports(config: &Config) -> Result<(), ConfigError> {
+    let over_tcp = [("listen", Port::At(config.listen)), ("tcp", config.tcp)];
+    let over_udp = [("webtransport", config.webtransport), ("quic", config.quic), ("stun", config.stun)];
+    let refuse = |(setting, port): (&'static str, Port), remedy: String| Err(ConfigError::Value { setting, value: port.into(), remedy });
+    for (ports, shared) in [(&over_tcp[..], true), (&over_udp[..], false)] {
+        for (index, (setting, port)) in ports.iter().enumerate() {
+            let Some(socket) = port.socket(config.listen).filter(|_| !(shared && *port == Port::Same)) else { continue };
+            let taken = |(_, other): &&(&str, Port)| other.socket(config.listen).is_some_and(|other| excludes(other, socket));
+            if let Some((other, _)) = ports[..index].iter().find(taken) {
+                let share = if shared { ", or \"same\" to share the one of listen" } else { "" };
+                return refuse((setting, *port), format!("{other} has this port: give another{share}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the system gives only one of them to a program.
+fn excludes(one: SocketAddr, other: SocketAddr) -> bool {
+    let overlap = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() != 0 && one.port() == other.port() && overlap
+}
+
+/// Somebody must be able to dial it, by a way that is on, and it must be the relay itself.
+fn check_external(address: &Multiaddr, config: &Config) -> Result<(), &'static str> {
     for protocol in address {
         match protocol {
-            Protocol::Ip4(ip) if ip.is_unspecified() => return Err("pages cannot dial 0.0.0.0: give the address they see"),
-            Protocol::Ip6(ip) if ip.is_unspecified() => return Err("pages cannot dial ::: give the address they see"),
-            Protocol::Tcp(0) => return Err("pages cannot dial port 0: give the port they see"),
+            Protocol::Ip4(ip) if ip.is_unspecified() => return Err("nobody can dial 0.0.0.0: give the address that others see"),
+            Protocol::Ip6(ip) if ip.is_unspecified() => return Err("nobody can dial ::: give the address that others see"),
+            Protocol::Tcp(0) | Protocol::Udp(0) => return Err("nobody can dial port 0: give the port that others see"),
             Protocol::P2pCircuit => return Err("a relay is not reached through a relay: give its own address"),
             Protocol::P2p(_) => return Err("leave out /p2p/…: the relay adds its own PeerId"),
-            Protocol::Udp(0) => return Err("pages cannot dial port 0: give the port they see"),
             Protocol::Certhash(_) => return Err("leave out /certhash/…: the relay adds its own, which change"),
-            Protocol::Ws(_) | Protocol::Wss(_) | Protocol::WebTransport => dialled = true,
             _ => {}
         }
     }
-    if dialled {
-        Ok(())
-    } else {
-        Err(
-            "pages dial WebSockets and WebTransport: give /dns4/<host>/tcp/443/tls/ws, …/tcp/<port>/ws without TLS, or /ip4/<address>/udp/<port>/quic-v1/webtransport",
-        )
+    match Way::of(address) {
+        Some(Way::WebTransport) if config.webtransport == Port::Off => {
+            Err("WebTransport is off: set webtransport to \"same\", or leave the address out")
+        }
+        Some(Way::Quic) if config.quic == Port::Off => Err("QUIC is off: set quic to \"same\", or leave the address out"),
+        Some(Way::Tcp) if config.tcp == Port::Off => {
+            Err("libp2p over TCP is off: set tcp to \"same\"; or, for a WebSocket, give …/tcp/<port>/ws or …/tcp/443/tls/ws")
+        }
+        Some(_) => Ok(()),
+        None => Err(
+            "give /dns4/<host>/tcp/443/tls/ws, …/tcp/<port>/ws without TLS, /ip4/<address>/udp/<port>/quic-v1/webtransport, or for programs …/tcp/<port> and …/udp/<port>/quic-v1",
+        ),
     }
 }
 
@@ -346,9 +367,21 @@ mod tests {
             (&["--external", "/ip4/192.0.2.1/udp/80/quic-v1"], "external"),
             (&["--external", "/ip4/192.0.2.1/udp/80/quic-v1/webtransport"], "external"),
             (&["--webtransport", "same", "--external", "/ip4/192.0.2.1/udp/0/quic-v1/webtransport"], "external"),
+            (&["--quic", "same", "--external", "/ip4/192.0.2.1/udp/80/quic-v1/webtransport"], "external"),
+            (&["--webtransport", "same", "--quic", "same"], "quic"),
+            (&["--webtransport", "0.0.0.0:4001", "--quic", "127.0.0.1:4001"], "quic"),
+            (&["--quic", "same", "--stun", "0.0.0.0:8080"], "stun"),
+            (&["--tcp", "0.0.0.0:8080"], "tcp"),
         ] {
             let error = error_of(arguments);
             assert!(error.starts_with(&format!("setting {setting}")) && !error.contains('\n'), "{error}");
+        }
+        for ports in [
+            &["--tcp", "same", "--quic", "same", "--webtransport", "0.0.0.0:8081"][..],
+            &["--quic", "127.0.0.1:0", "--stun", "127.0.0.1:0"],
+            &["--tcp", "same", "--quic", "same", "--external", "/ip4/192.0.2.1/tcp/80,/ip4/192.0.2.1/udp/80/quic-v1"],
+        ] {
+            assert!(run(ports).is_ok(), "{ports:?}");
         }
         for arguments in
             [&["--max-circuits", "many"][..], &["--webtransport", "on"], &["--max-circuit", "1"], &["--external", "nonsense"], &["surplus"]]

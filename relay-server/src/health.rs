@@ -3,10 +3,13 @@
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
+    sync::{Mutex, PoisonError},
     time::Instant,
 };
 
 use serde::Serialize;
+
+use crate::way::ByWay;
 
 /// A number that only needs to be right on its own: no other memory depends on it.
 #[derive(Debug, Default)]
@@ -42,6 +45,8 @@ pub(crate) struct Health {
     pub(crate) relayed_bytes: Counter,
     /// Authenticated libp2p connections.
     pub(crate) connections: Counter,
+    /// The same, by how they came.
+    pub(crate) ways: Mutex<ByWay>,
     /// Peers that can be reached through the relay.
     pub(crate) reservations: Counter,
     /// Circuits open now.
@@ -65,6 +70,7 @@ pub(crate) struct Report {
     bytes_sent: u64,
     relayed_bytes: u64,
     connections: u64,
+    ways: ByWay,
     reservations: u64,
     circuits: u64,
     nearby: u64,
@@ -81,6 +87,7 @@ impl Health {
             bytes_sent: Counter::default(),
             relayed_bytes: Counter::default(),
             connections: Counter::default(),
+            ways: Mutex::default(),
             reservations: Counter::default(),
             circuits: Counter::default(),
             nearby: Counter::default(),
@@ -99,6 +106,7 @@ impl Health {
             bytes_sent: self.bytes_sent.value(),
             relayed_bytes: self.relayed_bytes.value(),
             connections: self.connections.value(),
+            ways: *self.ways.lock().unwrap_or_else(PoisonError::into_inner),
             reservations: self.reservations.value(),
             circuits: self.circuits.value(),
             nearby: self.nearby.value(),

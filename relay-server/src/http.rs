@@ -1,9 +1,8 @@
-//! The one port: accepts connections, answers `/bootstrap` and `/healthz`, sends files, and turns WebSocket upgrades of `/`
-//! into arrivals for the libp2p transport.
+//! HTTP: answers `/bootstrap` and `/healthz`, sends files, and turns WebSocket upgrades of `/` into arrivals for the libp2p transport.
 
 use std::{
     net::{IpAddr, SocketAddr},
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -17,21 +16,21 @@ use axum::{
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use libp2p::PeerId;
-use shoal_protocol::connections::Network;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite},
     sync::mpsc,
 };
 use tower_service::Service as _;
 
 use crate::{
     addresses::Addresses,
-    admission::{Door, Gate, Knock, Ticket},
+    admission::{Door, Gate, Knock},
+    arrivals::{Arrival, Socket},
     bootstrap, files,
     health::Health,
     limits,
     nearby::Vantage,
-    websocket::Arrival,
+    way::Way,
 };
 
 /// What the handlers know.
@@ -47,7 +46,7 @@ pub(crate) struct Site {
     pub(crate) trust_proxy: bool,
     /// TCP connections, of any purpose.
     pub(crate) connections: Gate,
-    /// TCP connections of which no request has come yet.
+    /// TCP connections of which nothing has come yet that says what they are for.
     pub(crate) silent: Door,
     /// Upgraded sockets that are not authenticated yet.
     pub(crate) handshakes: Door,
@@ -57,35 +56,11 @@ pub(crate) struct Site {
     pub(crate) arrivals: mpsc::Sender<Arrival>,
 }
 
-/// Serves `site` and the files under `web_root` (none if it is empty) to whoever connects to `listener`, until dropped.
-pub(crate) async fn serve(listener: TcpListener, site: Site, web_root: PathBuf) {
-    let router = router(site.clone(), &web_root);
-    loop {
-        let (stream, remote) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of file descriptors, most likely: connections that end will free some.
-                tracing::warn!(%error, "accept failed");
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        let network = Network::from(remote.ip());
-        // All connections of a proxy come from one address, so that nothing can be said of its clients' networks yet.
-        let places = (site.connections.enter(network), site.silent.knock((!site.trust_proxy).then_some(network)));
-        let (Some(ticket), Some(knock)) = places else {
-            site.health.refused.add(1);
-            continue;
-        };
-        tokio::spawn(serve_connection(stream, remote, ticket, knock, router.clone()));
-    }
-}
-
-async fn serve_connection(stream: TcpStream, remote: SocketAddr, ticket: Ticket, knock: Knock, router: Router) {
-    // Small frames answer small frames here: waiting to gather them (Nagle) costs up to 200 ms each.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY refused");
-    }
+/// Answers the requests of one connection, until it ends or turns into a WebSocket.
+pub(crate) async fn serve<S>(stream: S, from: From, knock: Knock, router: Router)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let told_to_leave = knock.told_to_leave();
     let knock = Mutex::new(Some(knock));
     let service = service_fn(move |mut request| {
@@ -93,14 +68,14 @@ async fn serve_connection(stream: TcpStream, remote: SocketAddr, ticket: Ticket,
         if let Some(knock) = knock.lock().unwrap_or_else(PoisonError::into_inner).take() {
             knock.come_in();
         }
-        request.extensions_mut().insert(Remote(remote));
+        request.extensions_mut().insert(from);
         router.clone().call(request)
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits::HTTP_HEADER)
         .max_buf_size(limits::HTTP_BUFFER)
-        .serve_connection(TokioIo::new(Guarded { stream, _ticket: ticket }), service)
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::select! {
         outcome = connection => if let Err(error) = outcome {
@@ -110,10 +85,17 @@ async fn serve_connection(stream: TcpStream, remote: SocketAddr, ticket: Ticket,
     }
 }
 
+/// Where a connection comes from.
 #[derive(Clone, Copy)]
-struct Remote(SocketAddr);
+pub(crate) struct From {
+    /// Its other end.
+    pub(crate) remote: SocketAddr,
+    /// By which of the ways that begin with a request.
+    pub(crate) way: Way,
+}
 
-fn router(site: Site, web_root: &Path) -> Router {
+/// What is answered to whom.
+pub(crate) fn router(site: Site, web_root: &Path) -> Router {
     let files = if web_root.as_os_str().is_empty() { Router::new().fallback(no_files) } else { files::files(web_root) };
     let pages = files.clone();
     let root = move |State(site): State<Site>, request: Request| async move {
@@ -138,9 +120,9 @@ async fn no_files() -> Response {
     (StatusCode::NOT_FOUND, "A Shoal relay. It serves no web app: its operator has not set web_root.\n").into_response()
 }
 
-async fn bootstrap(State(site): State<Site>, Extension(Remote(remote)): Extension<Remote>, headers: HeaderMap) -> Response {
-    let requester = client(&headers, remote, site.trust_proxy).ip();
-    let request = bootstrap::address_of_request(&headers, site.trust_proxy);
+async fn bootstrap(State(site): State<Site>, Extension(from): Extension<From>, headers: HeaderMap) -> Response {
+    let requester = client(&headers, from.remote, site.trust_proxy).ip();
+    let request = bootstrap::address_of_request(&headers, site.trust_proxy, from.way);
     public(Json(bootstrap::bootstrap(site.peer, request, site.addresses.lasting(), requester)).into_response())
 }
 
@@ -160,7 +142,7 @@ fn public(mut response: Response) -> Response {
 /// `Upgrade: websocket` on `/`.
 async fn upgrade(site: Site, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
-    let Some(Remote(remote)) = parts.extensions.get().copied() else {
+    let Some(From { remote, way }) = parts.extensions.get().copied() else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     site.vantage.look(remote.ip(), &parts.headers, site.trust_proxy);
@@ -180,7 +162,7 @@ async fn upgrade(site: Site, request: Request) -> Response {
         .write_buffer_size(limits::WEBSOCKET_WRITE)
         .max_write_buffer_size(limits::WEBSOCKET_WRITE_QUEUE)
         .on_upgrade(move |socket| async move {
-            if site.arrivals.send(Arrival { socket, remote, knock }).await.is_err() {
+            if site.arrivals.send(Arrival { socket: Socket::WebSocket(Box::new(socket)), way, remote, knock }).await.is_err() {
                 tracing::debug!("socket upgraded while shutting down");
             }
         })
@@ -196,58 +178,6 @@ fn client(headers: &HeaderMap, remote: SocketAddr, trust_proxy: bool) -> SocketA
     match last.and_then(|address| address.trim().parse::<IpAddr>().ok()) {
         Some(ip) => SocketAddr::new(ip, remote.port()),
         None => remote,
-    }
-}
-
-/// A TCP stream that gives its place back when it is closed, also after an upgrade took it over.
-struct Guarded {
-    stream: TcpStream,
-    _ticket: Ticket,
-}
-
-mod guarded {
-    //! Everything is the stream's own.
-
-    use std::{
-        io,
-        pin::Pin,
-        task::{Context, Poll},
-    };
-
-    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
-    use super::Guarded;
-
-    impl AsyncRead for Guarded {
-        fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.stream).poll_read(context, buffer)
-        }
-    }
-
-    impl AsyncWrite for Guarded {
-        fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
-            Pin::new(&mut self.stream).poll_write(context, buffer)
-        }
-
-        fn poll_write_vectored(
-            mut self: Pin<&mut Self>,
-            context: &mut Context<'_>,
-            buffers: &[io::IoSlice<'_>],
-        ) -> Poll<io::Result<usize>> {
-            Pin::new(&mut self.stream).poll_write_vectored(context, buffers)
-        }
-
-        fn is_write_vectored(&self) -> bool {
-            self.stream.is_write_vectored()
-        }
-
-        fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.stream).poll_flush(context)
-        }
-
-        fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.stream).poll_shutdown(context)
-        }
     }
 }
 

@@ -1,13 +1,16 @@
 //! What the swarm's events add up to: connections, reservations and circuits as they are now. libp2p's relay reports
 //! a closed "reservation" for every closed connection, so the numbers are kept here rather than counted up and down.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError},
+};
 
 use libp2p::PeerId;
 
 use shoal_protocol::connections::Network;
 
-use crate::{behaviour::Occupancy, health::Health};
+use crate::{behaviour::Occupancy, health::Health, way::Way};
 
 /// The book. Its size is bounded by the limits of connections and circuits.
 pub(crate) struct Ledger {
@@ -36,23 +39,32 @@ impl Ledger {
     }
 
     /// `peer` has one more connection, from `network` if that is known.
-    pub(crate) fn connected(&mut self, peer: PeerId, network: Option<Network>) {
+    pub(crate) fn connected(&mut self, peer: PeerId, network: Option<Network>, way: Option<Way>) {
         let entry = self.peers.entry(peer).or_insert(Peer { network, connections: 0, reserved: false, circuits: 0 });
         entry.network = network;
         entry.connections += 1;
         self.connections += 1;
         self.health.connections.set(self.connections);
+        self.count(way, |ways| *ways += 1);
     }
 
     /// `peer` has one connection less; with the last one its reservation is gone.
-    pub(crate) fn disconnected(&mut self, peer: PeerId) {
+    pub(crate) fn disconnected(&mut self, peer: PeerId, way: Option<Way>) {
         let Some(entry) = self.peers.get_mut(&peer) else { return };
         entry.connections -= 1;
+        let last = entry.connections == 0;
         self.connections -= 1;
         self.health.connections.set(self.connections);
-        if entry.connections == 0 {
+        self.count(way, |ways| *ways = ways.saturating_sub(1));
+        if last {
             self.unreserved(peer);
             self.peers.remove(&peer);
+        }
+    }
+
+    fn count(&self, way: Option<Way>, change: impl FnOnce(&mut usize)) {
+        if let Some(way) = way {
+            change(self.health.ways.lock().unwrap_or_else(PoisonError::into_inner).of(way));
         }
     }
 
@@ -133,14 +145,17 @@ mod tests {
         let mut ledger = Ledger::new(Occupancy::default(), Arc::clone(&health));
         let numbers = || (health.connections.value(), health.reservations.value(), health.circuits.value());
         let (a, b) = (PeerId::random(), PeerId::random());
-        ledger.connected(a, None);
-        ledger.connected(a, None);
-        ledger.connected(b, None);
+        let ways = || serde_json::to_value(health.report()).unwrap()["ways"].clone();
+        ledger.connected(a, None, Some(Way::Tcp));
+        ledger.connected(a, None, Some(Way::Quic));
+        ledger.connected(b, None, Some(Way::Tcp));
+        assert_eq!((&ways()["tcp"], &ways()["quic"], &ways()["webSocket"]), (&2.into(), &1.into(), &0.into()));
         ledger.reserved(a);
         ledger.reserved(a);
         assert_eq!(numbers(), (3, 1, 0));
-        ledger.disconnected(a);
+        ledger.disconnected(a, Some(Way::Tcp));
         assert_eq!(numbers(), (2, 1, 0));
+        assert_eq!((&ways()["tcp"], &ways()["quic"]), (&1.into(), &1.into()));
         ledger.circuit_opened(b, a);
         ledger.circuit_opened(b, a);
         assert_eq!(numbers(), (2, 1, 2));
@@ -148,7 +163,7 @@ mod tests {
         ledger.circuit_closed(a, b);
         assert_eq!(numbers(), (2, 1, 1), "a circuit has a direction");
         assert!(ledger.has_circuit(&a) && ledger.has_circuit(&b));
-        ledger.disconnected(a);
+        ledger.disconnected(a, Some(Way::Quic));
         ledger.unreserved(a);
         assert_eq!(numbers(), (1, 0, 1));
     }

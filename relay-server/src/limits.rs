@@ -29,7 +29,7 @@ pub(crate) const SILENT: usize = 1_024;
 /// Of these, from one network.
 pub(crate) const SILENT_PER_NETWORK: usize = 128;
 
-/// How long a client may take to send the header of an HTTP request, and how long a kept-alive connection may idle.
+/// How long a client may take to send its first byte, and then the header of an HTTP request, and how long a kept-alive connection may idle.
 pub(crate) const HTTP_HEADER: Duration = Duration::from_secs(10);
 
 /// Bytes of one HTTP request header; browsers send one or two kilobytes.
@@ -42,6 +42,12 @@ pub(crate) const STREAMS_KEPT: usize = 4;
 /// Bytes of the receive window of one stream: yamux's initial 256 KiB, the least it accepts; its default for a whole
 /// connection is 1 GiB.
 pub(crate) const STREAM_WINDOW: usize = 256 * 1024;
+
+/// Bytes of one QUIC stream that may be under way to the relay: 100 Mbit/s at 80 ms. As of WebTransport.
+pub(crate) const QUIC_STREAM_WINDOW: u32 = 1024 * 1024;
+
+/// Bytes of all streams of a QUIC connection that may be under way to the relay.
+pub(crate) const QUIC_CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 
 /// Bytes of the largest Kademlia message (libp2p's own default, stated because it is a bound).
 pub(crate) const KAD_MESSAGE: usize = 16 * 1024;
@@ -57,6 +63,9 @@ pub(crate) const RATE_BUCKETS: usize = 65_536;
 
 /// How often the network interfaces are read again: a laptop changes its network, the relay's addresses follow.
 pub(crate) const INTERFACE_CHECK: Duration = Duration::from_secs(30);
+
+/// How long the transports may take to say where they listen: they look at the network interfaces.
+pub(crate) const LISTENING: Duration = Duration::from_secs(2);
 
 /// How long open connections get to say goodbye after a signal to stop.
 pub(crate) const SHUTDOWN: Duration = Duration::from_millis(500);

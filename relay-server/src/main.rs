@@ -1,18 +1,24 @@
 //! The Shoal relay: gets pages connected and steps out of the way. One port serves the web app's files, `/bootstrap`,
-//! `/healthz` and the libp2p WebSocket.
+//! `/healthz` and the libp2p WebSocket; settings add other ways in.
 //!
 //! ```text
-//! TCP ─ http ─┬─ files, /bootstrap, /healthz
-//!             └─ websocket ─ Noise ─ muxer (yamux) ─ swarm: relay v2, identify, ping, kad, nearby
+//! TCP ─ entrance ─┬─ http ─┬─ files, /bootstrap, /healthz
+//!                 │        └─ websocket ─┐
+//!                 └─ tcp ────────────────┴─ arrivals ─ negotiation: Noise or TLS, muxer (yamux) ─ swarm: relay v2, identify, ping, kad, nearby
+//! UDP ─ quic ─ the same swarm
 //! UDP ─ webtransport ─ Noise ─ QUIC's streams ─ the same swarm
 //! UDP ─ stun
 //! ```
 
 mod addresses;
 mod admission;
+mod arrivals;
 mod behaviour;
 mod bootstrap;
+mod causes;
 mod config;
+mod counted;
+mod entrance;
 mod files;
 mod health;
 mod http;
@@ -20,14 +26,20 @@ mod identity;
 mod ledger;
 mod limits;
 mod liveness;
+mod meter;
 mod muxer;
 mod nearby;
+mod negotiation;
 mod pong;
 mod pool;
+mod quic;
 mod rate;
+mod relay;
 mod server;
 mod settings;
 mod stun;
+mod tcp;
+mod way;
 mod websocket;
 mod webtransport;
 

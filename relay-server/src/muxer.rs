@@ -18,7 +18,7 @@ use std::{
 use futures::{AsyncRead, AsyncWrite, task::AtomicWaker};
 use libp2p::core::{StreamMuxer, muxing::StreamMuxerEvent};
 
-use crate::{health::Health, limits};
+use crate::{health::Health, limits, meter::Meter};
 
 /// The protocol's name in the negotiation.
 pub(crate) const PROTOCOL: &str = "/yamux/1.0.0";
@@ -61,7 +61,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Muxer<C> {
     fn wrap(&self, stream: yamux::Stream, opener: Opener) -> Stream {
         self.alive.streams.fetch_add(1, Ordering::Relaxed);
         let meter = match opener {
-            Opener::Peer => Meter::Listening(Vec::new()),
+            Opener::Peer => Meter::of_peer(),
             Opener::Relay => Meter::Off,
         };
         Stream { stream, meter, alive: Arc::clone(&self.alive), health: Arc::clone(&self.health) }
@@ -142,42 +142,11 @@ pub(crate) struct Stream {
     health: Arc<Health>,
 }
 
-/// Whether a stream's bytes are relayed ones. libp2p's relay copies between two streams without saying how much; of the
-/// two, the one that the asking peer opened (`hop`) is counted, and it is known by the protocol's name in its first bytes.
-enum Meter {
-    /// The negotiation is under way: what the peer has sent of it.
-    Listening(Vec<u8>),
-    On,
-    Off,
-}
-
-impl Meter {
-    /// Bytes within which a peer has named its protocol: multistream's own line and this one, with room for a first
-    /// proposal that was declined.
-    const NEGOTIATION: usize = 256;
-
-    fn heard(&mut self, bytes: &[u8]) {
-        let Meter::Listening(heard) = self else { return };
-        heard.extend_from_slice(&bytes[..bytes.len().min(Self::NEGOTIATION - heard.len())]);
-        let hop = libp2p::relay::HOP_PROTOCOL_NAME;
-        let name = hop.as_ref().as_bytes();
-        if heard.windows(name.len()).any(|window| window == name) {
-            *self = Meter::On;
-        } else if heard.len() == Self::NEGOTIATION {
-            *self = Meter::Off;
-        }
-    }
-}
-
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let length = ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
-        match &this.meter {
-            Meter::On => this.health.relayed_bytes.add(length),
-            Meter::Listening(_) => this.meter.heard(&buffer[..length]),
-            Meter::Off => {}
-        }
+        this.health.relayed_bytes.add(this.meter.received(&buffer[..length]));
         Poll::Ready(Ok(length))
     }
 }
@@ -186,9 +155,7 @@ impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let length = ready!(Pin::new(&mut this.stream).poll_write(context, buffer))?;
-        if let Meter::On = this.meter {
-            this.health.relayed_bytes.add(length);
-        }
+        this.health.relayed_bytes.add(this.meter.relayed(length));
         Poll::Ready(Ok(length))
     }
 
@@ -205,25 +172,5 @@ impl Drop for Stream {
     fn drop(&mut self) {
         self.alive.streams.fetch_sub(1, Ordering::Relaxed);
         self.alive.on_fewer.wake();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Meter;
-
-    #[test]
-    fn only_the_hop_protocol_is_metered_however_it_is_cut() {
-        let hop = b"\x13/multistream/1.0.0\n\x20/libp2p/circuit/relay/0.2.0/hop\n";
-        for piece in 1..hop.len() {
-            let mut meter = Meter::Listening(Vec::new());
-            hop.chunks(piece).for_each(|bytes| meter.heard(bytes));
-            assert!(matches!(meter, Meter::On), "pieces of {piece}");
-        }
-        let mut meter = Meter::Listening(Vec::new());
-        meter.heard(b"\x13/multistream/1.0.0\n\x11/ipfs/ping/1.0.0\n");
-        assert!(matches!(meter, Meter::Listening(_)));
-        meter.heard(&[0; 10_000]);
-        assert!(matches!(meter, Meter::Off), "it stops listening");
     }
 }

@@ -1,4 +1,4 @@
-//! The process from its start to its end: key, port, swarm, and the one loop that all events go through.
+//! The process from its start to its end: key, ports, swarm.
 
 use std::{
     io::{self, Write as _},
@@ -7,14 +7,10 @@ use std::{
     time::Duration,
 };
 
-use futures::StreamExt as _;
 use libp2p::{
-    PeerId, Swarm, TransportError,
-    core::{Multiaddr, muxing::StreamMuxerBox, transport::Boxed},
+    PeerId, Transport as _,
+    core::{muxing::StreamMuxerBox, transport::Boxed},
     identity::Keypair,
-    kad::{self, store::RecordStore as _},
-    noise, ping, relay, swarm,
-    swarm::SwarmEvent,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use shoal_webtransport::Lasting;
@@ -22,24 +18,28 @@ use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
-    time::{Instant, MissedTickBehavior, interval, timeout_at},
+    task::JoinSet,
 };
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use crate::{
     addresses::{self, Addresses},
     admission::{Door, Gate, Visitors},
-    behaviour::{Behaviour, BehaviourEvent, Occupancy, worth_keeping},
+    arrivals::{Arrival, Bounds, Transport},
+    behaviour::{Behaviour, Occupancy},
+    causes::Causes,
+    entrance::{Entrance, Purposes},
     health::Health,
     http::{self, Site},
     identity::{self, IdentityError},
     ledger::Ledger,
     limits,
     nearby::{self, Vantage},
-    settings::{Config, LogFormat, Nearby},
-    stun,
-    websocket::{Bounds, Transport},
-    webtransport,
+    negotiation::Security,
+    quic,
+    relay::{Open, Relay},
+    settings::{Config, LogFormat, Nearby, Port},
+    stun, webtransport,
 };
 
 /// The relay could not start.
@@ -48,33 +48,27 @@ pub(crate) enum ServerError {
     /// See there.
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    /// The port is taken, or not ours to take.
-    #[error("setting listen = {listen}: {error}: choose another address or port, or end the program that has it")]
-    Listen {
+    /// A port is taken, not ours to take, or of no use.
+    #[error("setting {setting} = {socket}: {error}: choose another address or port{otherwise}")]
+    Port {
+        /// Which setting says so.
+        setting: &'static str,
         /// What was asked for.
-        listen: SocketAddr,
-        /// What the operating system said.
-        error: io::Error,
-    },
-    /// WebTransport cannot be offered.
-    #[error("setting webtransport = {socket}: {error}: choose another address or port, or \"off\"")]
-    WebTransport {
-        /// Where.
         socket: SocketAddr,
-        /// Why.
+        /// What the operating system, or the protocol, said.
         error: String,
-    },
-    /// STUN cannot be offered.
-    #[error("setting stun = {socket}: {error}: choose another address or port, or \"off\"")]
-    Stun {
-        /// Where.
-        socket: SocketAddr,
-        /// What the operating system said.
-        error: io::Error,
+        /// What else can be done.
+        otherwise: &'static str,
     },
     /// The process lacks something that every process has.
     #[error("cannot start: {0}")]
     System(io::Error),
+}
+
+/// Why `setting` cannot be had at `socket`.
+pub(crate) fn refused(setting: &'static str, socket: SocketAddr, error: &(dyn std::error::Error + 'static)) -> ServerError {
+    let otherwise = if setting == "listen" { ", or end the program that has it" } else { ", or \"off\"" };
+    ServerError::Port { setting, socket, error: Causes(error).to_string(), otherwise }
 }
 
 /// Is the relay until it is told to stop (SIGTERM or SIGINT).
@@ -99,8 +93,11 @@ fn start_log(config: &Config) {
 async fn serve(config: &Config) -> Result<(), ServerError> {
     raise_open_files(config);
     let key = identity::load_or_create(&config.data_dir)?;
-    let listener = TcpListener::bind(config.listen).await.map_err(|error| ServerError::Listen { listen: config.listen, error })?;
-    let listen = listener.local_addr().map_err(ServerError::System)?;
+    let (listener, listen) = bind("listen", config.listen).await?;
+    let own_tcp = match config.tcp {
+        Port::At(socket) => Some(bind("tcp", socket).await?),
+        Port::Off | Port::Same => None,
+    };
     let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
     let [terminate, interrupt] = signals.map(|signal| signal.map_err(ServerError::System));
     let mut stop = Stop { terminate: terminate?, interrupt: interrupt? };
@@ -131,25 +128,52 @@ async fn serve(config: &Config) -> Result<(), ServerError> {
     };
     if let Some(socket) = config.stun.socket(listen) {
         let offered = stun::serve(socket, config.stun_per_minute_per_network, Arc::clone(&health)).await;
-        offered.map_err(|error| ServerError::Stun { socket, error })?;
+        offered.map_err(|error| refused("stun", socket, &error))?;
     }
-    let noise = noise::Config::new(&key).map_err(|error| ServerError::System(io::Error::other(error)))?;
-    let bounds = Bounds { handshake: Duration::from_secs(config.handshake_seconds), streams: config.max_streams_per_connection };
-    let transport = Transport::new(arriving, noise, Arc::clone(&health), bounds);
-    let transports = webtransport::beside(transport, config, &key, Arc::clone(&health));
+    let transports = transports(config, &key, arriving, &health)?;
     let nearby = (config.nearby != Nearby::Off).then(|| nearby::Behaviour::new(config, vantage, Arc::clone(&health)));
     let occupancy = Occupancy::default();
     let behaviour = Behaviour::new(&key.public(), config, &occupancy, nearby);
-    let mut relay = Relay::new(config, listen, &key, transports, behaviour, Ledger::new(occupancy, health), addresses)?;
+    let tcp = own_tcp.as_ref().map(|(_, socket)| *socket).or(config.tcp.socket(listen));
+    let mut relay = Relay::new(config, Open { listen, tcp }, &key, transports, behaviour, Ledger::new(occupancy, health), addresses)?;
+    relay.listening().await;
     relay.update_addresses();
-    let web = tokio::spawn(http::serve(listener, site, config.web_root.clone()));
-    info!(peer = %key.public().to_peer_id(), %listen, addresses = ?relay.addresses.current(), "ready");
+    let router = http::router(site.clone(), &config.web_root);
+    let entrance = Arc::new(Entrance::new(site, router));
+    let mut open = JoinSet::new();
+    open.spawn(Arc::clone(&entrance).serve(listener, Purposes { http: true, libp2p: config.tcp == Port::Same }));
+    if let Some((listener, _)) = own_tcp {
+        open.spawn(entrance.serve(listener, Purposes { http: false, libp2p: true }));
+    }
+    info!(peer = %key.public().to_peer_id(), %listen, addresses = ?relay.announced(), "ready");
     say_ready(listen);
-    relay.run(&mut stop).await;
-    web.abort();
+    relay.run(stop.told()).await;
+    open.abort_all();
     relay.close().await;
     info!("stopped");
     Ok(())
+}
+
+async fn bind(setting: &'static str, socket: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
+    let listener = TcpListener::bind(socket).await.map_err(|error| refused(setting, socket, &error))?;
+    let socket = listener.local_addr().map_err(ServerError::System)?;
+    Ok((listener, socket))
+}
+
+/// All ways in as one transport, and the WebTransport addresses that are worth keeping.
+fn transports(
+    config: &Config,
+    key: &Keypair,
+    arriving: mpsc::Receiver<Arrival>,
+    health: &Arc<Health>,
+) -> Result<(Boxed<(PeerId, StreamMuxerBox)>, Lasting), ServerError> {
+    let bounds = Bounds { handshake: Duration::from_secs(config.handshake_seconds), streams: config.max_streams_per_connection };
+    let security = Security::new(key).map_err(ServerError::System)?;
+    let sockets = Transport::new(arriving, security, Arc::clone(health), bounds);
+    let quic = quic::Transport::new(config, key, Arc::clone(health));
+    let (web_transport, lasting) = webtransport::transport(config, key, Arc::clone(health));
+    let either = sockets.or_transport(quic).map(|either, _| either.into_inner()).or_transport(web_transport);
+    Ok((either.map(|either, _| either.into_inner()).boxed(), lasting))
 }
 
 /// Sockets at once: those that are authenticated, and those on their way, so that a newcomer can take the place of an unused one.
@@ -191,199 +215,6 @@ impl Stop {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-/// Why a peer's connections are kept: it can be reached through the relay, …
-const RESERVED: &str = "reservation";
-/// … or it is the end of a circuit.
-const CIRCUIT: &str = "circuit";
-
-/// The swarm and what is known about it.
-struct Relay {
-    swarm: Swarm<Behaviour>,
-    ledger: Ledger,
-    addresses: Addresses,
-    listen: SocketAddr,
-    /// What the operator says; empty: look at the interfaces.
-    external: Vec<Multiaddr>,
-    /// Where WebTransport listens now, with this certificate's hash and the next one's.
-    web_transport: Vec<Multiaddr>,
-    /// The same, with those of many certificates to come.
-    lasting: Lasting,
-}
-
-impl Relay {
-    fn new(
-        config: &Config,
-        listen: SocketAddr,
-        key: &Keypair,
-        (transport, lasting): (Boxed<(PeerId, StreamMuxerBox)>, Lasting),
-        behaviour: Behaviour,
-        ledger: Ledger,
-        addresses: Addresses,
-    ) -> Result<Self, ServerError> {
-        let swarm_config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(Duration::from_secs(config.idle_seconds));
-        let mut swarm = Swarm::new(transport, behaviour, key.public().to_peer_id(), swarm_config);
-        let address = addresses::web_socket(listen.ip(), listen.port());
-        swarm.listen_on(address).map_err(|error| ServerError::System(io::Error::other(error)))?;
-        if let Some(socket) = config.webtransport.socket(listen) {
-            let refused = |error: TransportError<io::Error>| ServerError::WebTransport { socket, error: error.to_string() };
-            swarm.listen_on(shoal_webtransport::address_of(socket)).map_err(refused)?;
-        }
-        Ok(Self { swarm, ledger, addresses, listen, external: config.external.0.clone(), web_transport: Vec::new(), lasting })
-    }
-
-    /// Makes the addresses that are announced those that are true now.
-    fn update_addresses(&mut self) {
-        let now = self.reached_at(&self.web_transport);
-        let before = self.addresses.replace(now.clone(), self.reached_at(&self.lasting.current()));
-        if before == now {
-            return;
-        }
-        for gone in before.iter().filter(|address| !now.contains(address)) {
-            self.swarm.remove_external_address(gone);
-        }
-        for address in now.into_iter().filter(|address| !before.contains(address)) {
-            self.swarm.add_external_address(address);
-        }
-    }
-
-    /// Where pages reach the relay, given where WebTransport listens.
-    fn reached_at(&self, web_transport: &[Multiaddr]) -> Vec<Multiaddr> {
-        if self.external.is_empty() {
-            return addresses::of_interfaces(self.listen).into_iter().chain(web_transport.iter().cloned()).collect();
-        }
-        let hashed = |address: &Multiaddr| match web_transport.first() {
-            Some(like) if webtransport::is_web_transport(address) => webtransport::with_hashes_of(address, like),
-            _ => address.clone(),
-        };
-        self.external.iter().map(hashed).collect()
-    }
-
-    async fn run(&mut self, stop: &mut Stop) {
-        let mut interface_check = interval(limits::INTERFACE_CHECK);
-        interface_check.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        loop {
-            tokio::select! {
-                event = self.swarm.select_next_some() => self.on_event(event),
-                _ = interface_check.tick() => self.update_addresses(),
-                () = stop.told() => return,
-            }
-        }
-    }
-
-    /// Says goodbye to everybody, for a short while.
-    async fn close(mut self) {
-        let deadline = Instant::now() + limits::SHUTDOWN;
-        let peers: Vec<_> = self.swarm.connected_peers().copied().collect();
-        for peer in peers {
-            // Only fails for a peer that has just left.
-            let _ = self.swarm.disconnect_peer_id(peer);
-        }
-        while self.swarm.network_info().num_peers() > 0 {
-            if timeout_at(deadline, self.swarm.select_next_some()).await.is_err() {
-                return;
-            }
-        }
-    }
-
-    fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
-        match event {
-            SwarmEvent::ConnectionEstablished { peer_id, endpoint, .. } => {
-                debug!(peer = %peer_id, address = %endpoint.get_remote_address(), "connected");
-                self.ledger.connected(peer_id, addresses::ip_of(endpoint.get_remote_address()).map(Into::into));
-            }
-            SwarmEvent::ConnectionClosed { peer_id, cause, num_established, .. } => {
-                if num_established == 0 {
-                    self.release(peer_id, RESERVED);
-                    self.release(peer_id, CIRCUIT);
-                }
-                debug!(peer = %peer_id, cause = ?cause, "disconnected");
-                self.ledger.disconnected(peer_id);
-            }
-            SwarmEvent::IncomingConnectionError { send_back_addr, error, .. } => {
-                debug!(address = %send_back_addr, %error, "handshake failed");
-                if let swarm::ListenError::Denied { .. } = error {
-                    self.ledger.refused();
-                }
-            }
-            SwarmEvent::NewListenAddr { address, .. } if webtransport::is_web_transport(&address) => {
-                self.web_transport.push(address);
-                self.update_addresses();
-            }
-            SwarmEvent::ExpiredListenAddr { address, .. } => {
-                self.web_transport.retain(|known| *known != address);
-                self.update_addresses();
-            }
-            SwarmEvent::Behaviour(BehaviourEvent::Relay(event)) => self.on_relay(event),
-            SwarmEvent::Behaviour(BehaviourEvent::Kad(kad::Event::InboundRequest { request })) => self.on_kad(request),
-            SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event { peer, connection, result: Err(failure) })) => match failure {
-                ping::Failure::Unsupported => {}
-                // A page that vanished without a word would keep its reservation until TCP gives up, a quarter of an hour. It is told as a
-                // failed negotiation: the second question goes on a new stream.
-                ping::Failure::Timeout | ping::Failure::Other { .. } => {
-                    debug!(%peer, %failure, "silent");
-                    self.swarm.close_connection(connection);
-                }
-            },
-            _ => {}
-        }
-    }
-
-    fn release(&mut self, peer: PeerId, tag: &'static str) {
-        self.swarm.behaviour_mut().pool.release(peer, tag);
-    }
-
-    fn on_relay(&mut self, event: relay::Event) {
-        match event {
-            relay::Event::ReservationReqAccepted { src_peer_id, renewed } => {
-                debug!(peer = %src_peer_id, renewed, "reservation");
-                self.ledger.reserved(src_peer_id);
-                self.swarm.behaviour_mut().pool.protect(src_peer_id, RESERVED);
-            }
-            relay::Event::ReservationTimedOut { src_peer_id } => {
-                debug!(peer = %src_peer_id, "reservation expired");
-                self.ledger.unreserved(src_peer_id);
-                self.release(src_peer_id, RESERVED);
-            }
-            relay::Event::ReservationReqDenied { src_peer_id, status } => {
-                debug!(peer = %src_peer_id, ?status, "reservation refused");
-                self.ledger.refused();
-            }
-            relay::Event::CircuitReqAccepted { src_peer_id, dst_peer_id } => {
-                debug!(from = %src_peer_id, to = %dst_peer_id, "circuit opened");
-                self.ledger.circuit_opened(src_peer_id, dst_peer_id);
-                for peer in [src_peer_id, dst_peer_id] {
-                    self.swarm.behaviour_mut().pool.protect(peer, CIRCUIT);
-                }
-            }
-            relay::Event::CircuitClosed { src_peer_id, dst_peer_id, error } => {
-                debug!(from = %src_peer_id, to = %dst_peer_id, ?error, "circuit closed");
-                self.ledger.circuit_closed(src_peer_id, dst_peer_id);
-                for peer in [src_peer_id, dst_peer_id] {
-                    if !self.ledger.has_circuit(&peer) {
-                        self.release(peer, CIRCUIT);
-                    }
-                }
-            }
-            relay::Event::CircuitReqDenied { src_peer_id, dst_peer_id, status } => {
-                debug!(from = %src_peer_id, to = %dst_peer_id, ?status, "circuit refused");
-                if let relay::StatusCode::ResourceLimitExceeded = status {
-                    self.ledger.refused();
-                }
-            }
-            event => debug!(?event, "relay"),
-        }
-    }
-
-    fn on_kad(&mut self, request: kad::InboundRequest) {
-        if let kad::InboundRequest::AddProvider { record: Some(record) } = request {
-            let record = worth_keeping(record, &self.addresses.current());
-            if let Err(error) = self.swarm.behaviour_mut().kad.store_mut().add_provider(record) {
-                debug!(%error, "provider record refused");
-            }
         }
     }
 }

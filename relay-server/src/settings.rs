@@ -43,17 +43,21 @@ macro_rules! settings {
 settings! {
     /// IP address and port of the relay's one port
     listen, "SHOAL_LISTEN": SocketAddr = SocketAddr::from(([0, 0, 0, 0], 8080));
-    /// Where WebTransport listens (UDP): `off`, `same` for the address and port above, or an address and port of its own
-    webtransport, "SHOAL_WEBTRANSPORT": Udp = Udp::Off;
+    /// Where libp2p over TCP listens: `off`, `same` for the port above beside its other uses, or an address and port of its own
+    tcp, "SHOAL_TCP": Port = Port::Off;
+    /// Where QUIC listens (UDP): `off`, `same` for the address and port of `listen`, or an address and port of its own
+    quic, "SHOAL_QUIC": Port = Port::Off;
+    /// Where WebTransport listens (UDP): `off`, `same` for the address and port of `listen`, or an address and port of its own
+    webtransport, "SHOAL_WEBTRANSPORT": Port = Port::Off;
     /// Where STUN listens (UDP): `off`, `same` for the address and port of `listen`, or an address and port of its own
-    stun, "SHOAL_STUN": Udp = Udp::Off;
+    stun, "SHOAL_STUN": Port = Port::Off;
     /// STUN requests a minute that are answered to one network
     stun_per_minute_per_network, "SHOAL_STUN_PER_MINUTE_PER_NETWORK": u32 = 6_000;
     /// Folder with the web app's files; empty: serve none
     web_root, "SHOAL_WEB_ROOT": PathBuf = PathBuf::new();
     /// Folder of the relay's own files: its key
     data_dir, "SHOAL_DATA_DIR": PathBuf = PathBuf::from("shoal-relay-data");
-    /// Addresses under which pages reach the relay, comma-separated on the command line; none: this machine's own
+    /// Addresses under which the relay is reached, comma-separated on the command line; none: this machine's own
     external, "SHOAL_EXTERNAL": Addresses = Addresses::default();
     /// Believe X-Forwarded-For, -Proto and -Host: only behind a proxy of yours that sets them
     trust_proxy, "SHOAL_TRUST_PROXY": bool = false;
@@ -147,10 +151,10 @@ impl FromStr for Addresses {
     }
 }
 
-/// Where a protocol over UDP listens.
+/// Where a protocol beside the HTTP server listens.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(try_from = "String", into = "String")]
-pub(crate) enum Udp {
+pub(crate) enum Port {
     /// Nowhere.
     Off,
     /// At the address and port of the HTTP server.
@@ -159,7 +163,7 @@ pub(crate) enum Udp {
     At(SocketAddr),
 }
 
-impl Udp {
+impl Port {
     /// The socket to open, for an HTTP server at `listen`.
     pub(crate) fn socket(self, listen: SocketAddr) -> Option<SocketAddr> {
         match self {
@@ -170,7 +174,7 @@ impl Udp {
     }
 }
 
-impl FromStr for Udp {
+impl FromStr for Port {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -182,7 +186,7 @@ impl FromStr for Udp {
     }
 }
 
-impl TryFrom<String> for Udp {
+impl TryFrom<String> for Port {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -190,12 +194,12 @@ impl TryFrom<String> for Udp {
     }
 }
 
-impl From<Udp> for String {
-    fn from(udp: Udp) -> Self {
-        match udp {
-            Udp::Off => "off".to_owned(),
-            Udp::Same => "same".to_owned(),
-            Udp::At(socket) => socket.to_string(),
+impl From<Port> for String {
+    fn from(port: Port) -> Self {
+        match port {
+            Port::Off => "off".to_owned(),
+            Port::Same => "same".to_owned(),
+            Port::At(socket) => socket.to_string(),
         }
     }
 }

@@ -17,5 +17,6 @@ mod silent;
 mod stampede;
 mod stun;
 mod support;
+mod ways;
 mod web;
 mod webtransport;

@@ -76,5 +76,5 @@ fn a_port_in_use_is_said_with_its_setting() {
 #[test]
 fn two_protocols_do_not_get_one_port() {
     let line = refusal(&["--listen", "127.0.0.1:8080", "--webtransport", "same", "--stun", "same"]);
-    assert!(line.contains("stun = same: WebTransport has this port"), "{line}");
+    assert!(line.contains("stun = same: webtransport has this port"), "{line}");
 }

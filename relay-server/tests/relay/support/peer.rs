@@ -1,4 +1,4 @@
-//! A libp2p peer as a page is one: it dials the relay's WebSocket and can be reached through it.
+//! A libp2p peer as a page is one, which dials the relay's WebSocket and can be reached through it; or as a program is one, which knows other ways as well.
 
 use std::{
     io,
@@ -9,30 +9,32 @@ use std::{
 
 use futures::{
     AsyncRead, AsyncWrite, FutureExt as _, SinkExt as _, StreamExt as _, TryStreamExt as _,
-    future::{BoxFuture, ready},
+    future::{BoxFuture, Either, ready},
 };
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol, Swarm, Transport as _,
     core::{
         Endpoint,
         muxing::StreamMuxerBox,
-        transport::{self, ListenerId, PortUse, TransportError, TransportEvent},
-        upgrade::Version,
+        transport::{self, Boxed, ListenerId, OptionalTransport, PortUse, TransportError, TransportEvent},
+        upgrade::{OutboundConnectionUpgrade as _, UpgradeInfo as _, Version},
     },
     identify,
     identity::Keypair,
     kad,
     multiaddr::Protocol,
-    noise, ping, relay, swarm,
+    noise, ping, quic, relay, swarm,
     swarm::{NetworkBehaviour, SwarmEvent, dial_opts::DialOpts},
-    yamux,
+    tcp, tls, yamux,
 };
+use multistream_select::dialer_select_proto;
 use rw_stream_sink::RwStreamSink;
 use tokio::{
     net::TcpSocket,
     sync::{mpsc, oneshot},
 };
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest as _};
+use tokio_util::compat::TokioAsyncReadCompatExt as _;
 
 use super::{program::Relay, soon};
 
@@ -68,24 +70,37 @@ impl Peer {
 
     /// A new one with `key`: two with the same key are two tabs of one page, as the relay sees it.
     pub(crate) fn with_key(key: Keypair) -> Self {
-        Self::build(key, WebSockets::default())
+        Self::build(key, WebSockets::default(), None)
+    }
+
+    /// A program: it dials what pages dial, and over TCP, secured as said, and by QUIC.
+    pub(crate) fn program(security: Security) -> Self {
+        let key = Keypair::generate_ed25519();
+        let native = native(&key, security);
+        Self::build(key, WebSockets::default(), Some(native))
     }
 
     /// A new one whose connections carry the header by which a proxy says whom it forwards.
     pub(crate) fn forwarded_for(address: &str) -> Self {
-        Self::build(Keypair::generate_ed25519(), WebSockets { forwarded_for: Some(address.to_owned()), ..Default::default() })
+        Self::build(Keypair::generate_ed25519(), WebSockets { forwarded_for: Some(address.to_owned()), ..Default::default() }, None)
     }
 
     /// A new one that connects from an address of its own: all of 127.0.0.0/8 is this machine, and each address of it is a network to the relay.
     pub(crate) fn from(address: Ipv4Addr) -> Self {
-        Self::build(Keypair::generate_ed25519(), WebSockets { from: Some(address), ..Default::default() })
+        Self::build(Keypair::generate_ed25519(), WebSockets { from: Some(address), ..Default::default() }, None)
     }
 
-    fn build(key: Keypair, sockets: WebSockets) -> Self {
+    fn build(key: Keypair, sockets: WebSockets, native: Option<Boxed<(PeerId, StreamMuxerBox)>>) -> Self {
         let id = key.public().to_peer_id();
         let (circuits, relay) = relay::client::new(id);
         let noise = noise::Config::new(&key).unwrap();
-        let transport = circuits.or_transport(sockets).upgrade(Version::V1).authenticate(noise).multiplex(yamux::Config::default()).boxed();
+        let page = circuits.or_transport(sockets).upgrade(Version::V1).authenticate(noise).multiplex(yamux::Config::default());
+        let transport =
+            page.or_transport(native.map_or_else(OptionalTransport::none, OptionalTransport::some)).map(|either, _| match either {
+                Either::Left((peer, connection)) => (peer, StreamMuxerBox::new(connection)),
+                Either::Right(native) => native,
+            });
+        let transport = transport.boxed();
         let mut kad = kad::Config::new(StreamProtocol::new("/shoal/kad/1.0.0"));
         kad.set_periodic_bootstrap_interval(None);
         // It asks whom a test tells it of, and dials nobody else: each connection here is one that a test made.
@@ -196,6 +211,24 @@ impl Peer {
     }
 }
 
+/// What authenticates a connection over TCP.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Security {
+    Noise,
+    Tls,
+}
+
+/// What programs dial and pages cannot.
+fn native(key: &Keypair, security: Security) -> Boxed<(PeerId, StreamMuxerBox)> {
+    let tcp = tcp::tokio::Transport::default().upgrade(Version::V1);
+    let tcp = match security {
+        Security::Noise => tcp.authenticate(noise::Config::new(key).unwrap()).multiplex(yamux::Config::default()).boxed(),
+        Security::Tls => tcp.authenticate(tls::Config::new(key).unwrap()).multiplex(yamux::Config::default()).boxed(),
+    };
+    let quic = quic::tokio::Transport::new(quic::Config::new(key)).map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)));
+    quic.or_transport(tcp).map(|either, _| either.into_inner()).boxed()
+}
+
 /// An authenticated connection to `relay` on which nothing is spoken: for those who keep to no limit of streams.
 pub(crate) async fn raw(relay: Multiaddr) -> StreamMuxerBox {
     let noise = noise::Config::new(&Keypair::generate_ed25519()).unwrap();
@@ -206,6 +239,19 @@ pub(crate) async fn raw(relay: Multiaddr) -> StreamMuxerBox {
     let options = transport::DialOpts { role: Endpoint::Dialer, port_use: PortUse::New };
     let (_, connection) = transport.dial(relay, options).unwrap().await.unwrap();
     connection
+}
+
+/// Connects to a relay over TCP, shows who it is by Noise, and then knows one muxer only.
+///
+/// # Errors
+/// Where the relay does not know that one.
+pub(crate) async fn negotiate_muxer(relay: &str, muxer: &'static str) -> Result<(), multistream_select::NegotiationError> {
+    let socket = tokio::net::TcpStream::connect(relay).await.unwrap().compat();
+    let noise = noise::Config::new(&Keypair::generate_ed25519()).unwrap();
+    let offered = noise.protocol_info();
+    let (protocol, socket) = dialer_select_proto(socket, offered, multistream_select::Version::V1).await.unwrap();
+    let (_, socket) = noise.upgrade_outbound(socket, protocol).await.unwrap();
+    dialer_select_proto(socket, [muxer], multistream_select::Version::V1).await.map(drop)
 }
 
 /// The dialling half of a WebSocket transport, with no limits of its own.

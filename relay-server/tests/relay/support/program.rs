@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _},
-    net::{SocketAddr, UdpSocket},
+    net::{SocketAddr, TcpListener, UdpSocket},
     path::Path,
     process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
     time::{Duration, Instant},
@@ -91,6 +91,16 @@ impl Relay {
         self.bootstrap()["addresses"][0].as_str().unwrap().parse().unwrap()
     }
 
+    /// The address of one way in, `/p2p` included: the one that ends as `ending` does, such as `/quic-v1`.
+    pub(crate) fn address_by(&self, ending: &str) -> Multiaddr {
+        let answer = self.bootstrap();
+        let lists = ["addresses", "nativeAddresses"].map(|name| answer[name].as_array().cloned().unwrap_or_default());
+        let all: Vec<_> = lists.concat().iter().map(|address| address.as_str().unwrap().to_owned()).collect();
+        let ending = format!("{ending}/p2p/{}", answer["peerId"].as_str().unwrap());
+        let found = all.iter().find(|address| address.ends_with(&ending) && address.starts_with("/ip4/127."));
+        found.unwrap_or_else(|| panic!("no {ending} among {all:?}")).parse().unwrap()
+    }
+
     /// Resident memory in bytes.
     pub(crate) fn memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
@@ -146,7 +156,13 @@ pub(crate) fn free_udp_port() -> u16 {
     UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn command(data_dir: &Path) -> Command {
+/// A TCP port that nobody has.
+pub(crate) fn free_tcp_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The program with a data directory, and no settings but those that it is given.
+pub(crate) fn command(data_dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_relay-server"));
     command.arg("--data-dir").arg(data_dir);
     for (name, _) in std::env::vars_os() {
