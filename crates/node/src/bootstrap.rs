@@ -7,6 +7,7 @@ use libp2p::{Multiaddr, PeerId};
 use serde::{Deserialize, de::DeserializeOwned};
 use shoal_protocol::{
     addresses::reach_of,
+    limits::RESERVATION_ADDRESSES,
     reservations::{
         Problem,
         dnsaddr::{Resolution, text_of_record},
@@ -20,7 +21,7 @@ use crate::{
     config::Source,
     platform,
     transport::{
-        address::{peer_of, websocket_url},
+        address::{peer_of, way_of},
         guard::reach_of_url,
     },
 };
@@ -29,7 +30,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(8);
 /// Relays taken from one source.
 const MAX_RELAYS: usize = 16;
-/// Longest answer read: sixteen relays with eight addresses of 100 characters, and as many again.
+/// Longest answer read: sixteen relays with eight addresses of 100 characters and as many again, or one with eight of 1,700.
 const MAX_ANSWER: usize = 32 * 1024;
 /// The type number of TXT records.
 const TXT: u32 = 16;
@@ -94,16 +95,16 @@ pub async fn resolve(source: &Source, resolver: &str) -> Result<Relays, Problem>
     }
 }
 
-/// Keeps what a page can dial, by relay, in the order given.
+/// Keeps what a page can dial, by relay, in the order given, and of each way as many: a machine has more addresses than are tried.
 fn relays(addresses: impl IntoIterator<Item = String>, may_tell: impl Fn(&Multiaddr) -> bool) -> Relays {
     let mut relays: Relays = Vec::new();
     for address in addresses.into_iter().filter_map(|text| text.parse::<Multiaddr>().ok()) {
         let Some(peer) = peer_of(&address) else { continue };
-        if websocket_url(&address).is_none() || !may_tell(&address) {
-            continue;
-        }
+        let Some(way) = way_of(&address).filter(|_| may_tell(&address)) else { continue };
         if let Some((_, addresses)) = relays.iter_mut().find(|(known, _)| *known == peer) {
-            addresses.push(address);
+            if addresses.iter().filter(|other| way_of(other) == Some(way)).count() < RESERVATION_ADDRESSES / 2 {
+                addresses.push(address);
+            }
         } else if relays.len() < MAX_RELAYS {
             relays.push((peer, vec![address]));
         }

@@ -5,12 +5,15 @@
 
 use libp2p::Multiaddr;
 use serde::Deserialize;
-use shoal_protocol::{limits::FOREIGN_RELAY_BYTES, reservations::dnsaddr::Resolution};
+use shoal_protocol::{
+    limits::{FOREIGN_RELAY_BYTES, REMEMBERED_ADDRESS_TEXT},
+    reservations::dnsaddr::Resolution,
+};
 use std::{fmt, time::Duration};
 
 use crate::{
     error::Error,
-    transport::address::{peer_of, websocket_url},
+    transport::address::{peer_of, way_of},
 };
 
 /// Settings of a node.
@@ -29,8 +32,14 @@ pub struct Config {
     /// Where blocks and the identity are kept.
     #[serde(default)]
     pub store: StoreConfig,
+    /// Whether relays are reached by WebSocket.
+    #[serde(default = "default_transport")]
+    pub websocket: bool,
+    /// Whether relays are reached by WebTransport, where the browser has it.
+    #[serde(default = "default_transport")]
+    pub webtransport: bool,
     /// Whether there are direct connections: else everything goes through relays.
-    #[serde(default = "default_webrtc")]
+    #[serde(default = "default_transport")]
     pub webrtc: bool,
     /// STUN and TURN servers.
     #[serde(default)]
@@ -145,7 +154,7 @@ impl Default for Metadata {
 fn default_reservations() -> usize {
     2
 }
-fn default_webrtc() -> bool {
+fn default_transport() -> bool {
     true
 }
 fn default_dns_resolver() -> String {
@@ -240,8 +249,8 @@ impl Config {
 
 fn bootstrap(index: usize, text: &str) -> Result<Bootstrap, Error> {
     let field = format!("bootstrap[{index}]");
-    if text.len() > 1_024 {
-        return Err(Error::config(&field, "an address has at most 1,024 characters"));
+    if text.len() > REMEMBERED_ADDRESS_TEXT {
+        return Err(Error::config(&field, "an address has at most 2,048 characters"));
     }
     if text.starts_with("http://") || text.starts_with("https://") {
         return Ok(Bootstrap::Source(Source::Server(text.trim_end_matches('/').to_owned())));
@@ -258,10 +267,10 @@ fn bootstrap(index: usize, text: &str) -> Result<Bootstrap, Error> {
     if peer_of(&address).is_none() {
         return Err(Error::config(&field, "the multiaddr must end in /p2p/<PeerId of the relay>"));
     }
-    if websocket_url(&address).is_none() {
+    if way_of(&address).is_none() {
         return Err(Error::config(
             &field,
-            "a page reaches relays by WebSocket: the multiaddr must be of the form /ip4|dns4/…/tcp/…/ws or …/tls/ws",
+            "a page reaches relays by WebSocket or WebTransport: the multiaddr must be of the form /ip4|dns4/…/tcp/…/ws, …/tls/ws or /udp/…/quic-v1/webtransport/certhash/…",
         ));
     }
     Ok(Bootstrap::Address(address))

@@ -18,7 +18,7 @@ use crate::{
     content::offer::set_near,
     event::{ConnectionInfo, Event},
     nearby::{NEARBY, Nearby},
-    peers::{Carrying, Connection, Dial, Path, Transport},
+    peers::{Carrying, Connection, Dial, Path},
     perf::{PERF, Perf},
     platform,
     relays::Relays,
@@ -253,7 +253,7 @@ impl Driver {
         self.shared.note(peer, "opened", Some((connection.path, connection.transport)), &connection.address.to_string());
         tracing::debug!(%peer, path = ?connection.path, transport = ?connection.transport, "connected");
         let (path, transport, outbound) = (connection.path, connection.transport, connection.outbound);
-        if transport == Transport::Websocket {
+        if transport.is_server() {
             self.relays.connected(peer, connection.id, &connection.address);
             self.keep_relays();
             for (_, peer, via) in std::mem::take(&mut self.unsent) {

@@ -238,6 +238,12 @@ pub struct RelayStatus {
     pub address: String,
     /// How it stands.
     pub state: &'static str,
+    /// What carries the connection to it, while there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transport: Option<Transport>,
+    /// Whether WebTransport to it was not answered, but a WebSocket was.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub udp_blocked: bool,
     /// What went wrong last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,

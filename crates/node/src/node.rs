@@ -16,7 +16,7 @@ use shoal_protocol::{
     },
     exchange::{Download, Request},
     identity::PublicKey,
-    limits::EXCHANGE_NAME,
+    limits::{EXCHANGE_NAME, REMEMBERED_ADDRESS_TEXT},
 };
 use wasm_bindgen::JsValue;
 use web_sys::MessagePort;
@@ -36,13 +36,15 @@ use crate::{
     nearby::Nearby,
     peers::Dial,
     platform,
-    relays::Relays,
+    relays::{Relays, dials::Dials},
     shared::{Command, Shared},
     store::Store,
     swarm,
     transport::{
-        address::{peer_of, websocket_url},
+        address::{peer_of, way_of},
         guard,
+        race::Race,
+        webtransport,
     },
 };
 
@@ -84,8 +86,10 @@ impl Node {
     ///
     /// # Errors
     /// For a wrong setting, or a store that does not open.
-    pub async fn start(config: Config, shim: MessagePort, emit: impl Fn(Event) + 'static) -> Result<Self, Error> {
+    pub async fn start(mut config: Config, shim: MessagePort, emit: impl Fn(Event) + 'static) -> Result<Self, Error> {
         let bootstrap = config.check()?;
+        // Nobody has to know which browsers have it.
+        config.webtransport &= webtransport::is_supported();
         let store = match config.store.kind {
             StoreKind::IndexedDb => Store::open(&config.store.name).await?,
             StoreKind::Memory => Store::memory(MEMORY_STORE),
@@ -98,9 +102,10 @@ impl Node {
         let did = public.did_key();
         let nearby = Nearby::new(public, &config.nearby)?;
         let filter = guard::filter(&bootstrap, &config.dns_resolver, &platform::origin());
-        let swarm = swarm::build(&key, &config, filter, shim)?;
+        let race = Race::default();
+        let swarm = swarm::build(&key, &config, filter.clone(), race.clone(), shim)?;
         let (shared, commands) = Shared::new(config, local, store, emit);
-        let relays = Relays::new(&shared.config, bootstrap, shared.store.clone()).await;
+        let relays = Relays::new(&shared.config, bootstrap, Dials::new(&shared.config, filter, race), shared.store.clone()).await;
         platform::spawn(Driver::new(swarm, shared.clone(), relays, nearby.clone()).run(commands));
         Ok(Self { shared, did, nearby })
     }
@@ -329,10 +334,10 @@ pub fn parse_peer(text: &str) -> Result<PeerId, Error> {
 /// [`Error::InvalidPeer`].
 pub fn parse_relay(text: &str) -> Result<Multiaddr, Error> {
     let invalid = || Error::InvalidPeer(text.chars().take(128).collect());
-    if text.len() > 1_024 {
+    if text.len() > REMEMBERED_ADDRESS_TEXT {
         return Err(invalid());
     }
     let address: Multiaddr = text.parse().map_err(|_| invalid())?;
-    let good = peer_of(&address).is_some() && websocket_url(&address).is_some();
+    let good = peer_of(&address).is_some() && way_of(&address).is_some();
     if good { Ok(address) } else { Err(invalid()) }
 }

@@ -34,17 +34,25 @@ pub enum Path {
 pub enum Transport {
     /// Data channels between pages.
     Webrtc,
-    /// To a relay.
+    /// To a relay, by TCP.
     Websocket,
+    /// To a relay, by QUIC.
+    Webtransport,
     /// Through a relay.
     Circuit,
 }
 
 impl Transport {
+    /// Whether what is at its other end is a server.
+    pub const fn is_server(self) -> bool {
+        matches!(self, Self::Websocket | Self::Webtransport)
+    }
+
     /// What encrypts it: see [`crate::swarm`].
     pub const fn security(self) -> &'static str {
         match self {
             Self::Webrtc => "dtls",
+            Self::Webtransport => "tls",
             Self::Websocket | Self::Circuit => "noise",
         }
     }
@@ -53,6 +61,7 @@ impl Transport {
     pub const fn muxer(self) -> &'static str {
         match self {
             Self::Webrtc => "webrtc",
+            Self::Webtransport => "webtransport",
             Self::Websocket | Self::Circuit => "yamux",
         }
     }
@@ -96,12 +105,15 @@ impl Connection {
             ConnectedPoint::Dialer { address, .. } => (address.clone(), true),
             ConnectedPoint::Listener { send_back_addr, .. } => (send_back_addr.clone(), false),
         };
-        let webrtc = |address: &Multiaddr| address.iter().any(|part| part == Protocol::WebRTC);
+        let has = |address: &Multiaddr, wanted: Protocol<'_>| address.iter().any(|part| part == wanted);
+        let webrtc = |address: &Multiaddr| has(address, Protocol::WebRTC);
         let local_webrtc = matches!(endpoint, ConnectedPoint::Listener { local_addr, .. } if webrtc(local_addr));
         let (path, transport) = if webrtc(&address) || local_webrtc {
             (Path::Direct, Transport::Webrtc)
         } else if endpoint.is_relayed() {
             (Path::Relayed, Transport::Circuit)
+        } else if has(&address, Protocol::WebTransport) {
+            (Path::Direct, Transport::Webtransport)
         } else {
             (Path::Direct, Transport::Websocket)
         };
@@ -243,7 +255,7 @@ impl Peer {
         let ready = self.current().map_or(!opening, PeerSession::is_begun);
         let free = |connection: &&Connection| {
             let waits = matches!(connection.carrying, Carrying::Broke(until) if now < until);
-            connection.outbound && connection.transport != Transport::Websocket && connection.carrying != Carrying::Yes && !waits
+            connection.outbound && !connection.transport.is_server() && connection.carrying != Carrying::Yes && !waits
         };
         let all = self.connections.iter().filter(free).map(|connection| connection.id);
         match (self.stranger || !ready, self.current()) {

@@ -10,9 +10,13 @@
 //! A reservation is renewed by a second listener on the same address: libp2p's relay client lets the first one go when the second holds, so there is
 //! no moment in which the page cannot be reached. (It would renew by itself, too, but by the difference between the relay's clock and ours.)
 
-use std::{io, time::Duration};
+use std::io;
 
-use futures::{AsyncReadExt, AsyncWriteExt, FutureExt, StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
+use futures::{
+    AsyncReadExt, AsyncWriteExt, FutureExt, StreamExt,
+    future::{LocalBoxFuture, select},
+    stream::FuturesUnordered,
+};
 use libp2p::{
     Multiaddr, PeerId, Stream, Swarm,
     core::transport::ListenerId,
@@ -23,25 +27,33 @@ use libp2p::{
         dial_opts::{DialOpts, PeerCondition},
     },
 };
-use shoal_protocol::{
-    reservations::{Order, Problem, Reservations, Standing, Tier, remembered::Remembered},
-    time::Time,
+use shoal_protocol::reservations::{
+    Order, Problem, Reservations, Standing, Tier,
+    remembered::Remembered,
+    ways::{Failure, Way},
 };
-use web_time::Instant;
 
 use crate::{
     behaviour::{Behaviour, PING},
     bootstrap,
-    clock::Clock,
     config::{Bootstrap, Config, Source},
     event::RelayStatus,
+    node::parse_relay,
+    peers::Transport,
     platform,
     store::Store,
-    transport::address::peer_of,
+    transport::{
+        address::{peer_of, shortened, way_of},
+        race::Ended,
+    },
 };
 
-/// A pause between two ticks, by either clock, that means that this page was frozen or the device asleep. Hidden tabs tick once a second.
-const SLEPT: Duration = Duration::from_secs(5);
+mod clocks;
+pub mod dials;
+
+use clocks::Clocks;
+use dials::{Dials, unix_seconds};
+
 /// Under which name the store keeps the relays that worked.
 const RECORD: &str = "relays";
 /// Bytes of one ping: <https://github.com/libp2p/specs/blob/master/ping/ping.md>.
@@ -54,14 +66,19 @@ pub enum Outcome {
     Resolved(usize, Result<Vec<(PeerId, Vec<Multiaddr>)>, Problem>),
     /// Whether a relay answered.
     Probed(PeerId, bool),
+    /// What became of a WebTransport dial.
+    Tried(Ended),
 }
 
-/// A WebSocket connection. A page has as many as it has relays: a handful.
+/// A connection to a server. A page has as many as it has relays: a handful.
 #[derive(Debug)]
 struct Link {
     peer: PeerId,
     id: ConnectionId,
-    /// Ends in the PeerId.
+    way: Way,
+    /// How it was dialled. Ends in the PeerId.
+    dialled: Multiaddr,
+    /// How others are told of it: by the WebSocket, which takes every browser and every network there, and stays the same.
     address: Multiaddr,
     /// With which a reservation was asked for last.
     listener: Option<ListenerId>,
@@ -77,12 +94,13 @@ pub struct Relays {
     tasks: FuturesUnordered<LocalBoxFuture<'static, Outcome>>,
     clocks: Clocks,
     remembered: Remembered,
+    dials: Dials,
     store: Store,
 }
 
 impl Relays {
     /// Wants reservations at relays of these sources. Reads from the store which ones worked before.
-    pub async fn new(config: &Config, bootstrap: Vec<Bootstrap>, store: Store) -> Self {
+    pub async fn new(config: &Config, bootstrap: Vec<Bootstrap>, mut dials: Dials, store: Store) -> Self {
         let (mut addresses, mut sources) = (Vec::new(), Vec::new());
         for entry in bootstrap {
             match entry {
@@ -94,15 +112,26 @@ impl Relays {
         if !platform::tells_of_networks() {
             manager.watch();
         }
-        let mut add = |address: Multiaddr, tier| peer_of(&address).map(|peer| manager.add(peer, vec![address], tier));
         for address in addresses {
-            add(address, Tier::Configured);
+            if let Some(peer) = peer_of(&address) {
+                // Of several entries for one relay each is an address of it.
+                let mut known = manager.addresses(&peer).to_vec();
+                known.push(address);
+                manager.add(peer, known, Tier::Configured);
+            }
         }
         // A record that cannot be read is as good as none.
         let record = store.record(RECORD).await.ok().flatten().unwrap_or_default();
         let remembered = Remembered::read(&String::from_utf8_lossy(&record));
-        for address in remembered.addresses().filter_map(|text| crate::node::parse_relay(text).ok()) {
-            add(address, Tier::Remembered);
+        for relay in remembered.relays() {
+            let addresses: Vec<Multiaddr> = relay.addresses().iter().filter_map(|text| parse_relay(text).ok()).collect();
+            let Some(peer) = addresses.first().and_then(peer_of) else { continue };
+            if let Some(verdict) = relay.verdict() {
+                dials.ways.learn(peer, verdict);
+            }
+            if !manager.contains(&peer) {
+                manager.add(peer, addresses, Tier::Remembered);
+            }
         }
         Self {
             manager,
@@ -112,24 +141,43 @@ impl Relays {
             tasks: FuturesUnordered::new(),
             clocks: Clocks::new(),
             remembered,
+            dials,
             store,
         }
     }
 
     /// The next thing that a task found out.
     pub async fn next_outcome(&mut self) -> Outcome {
-        match self.tasks.next().await {
-            Some(outcome) => outcome,
-            None => futures::future::pending().await,
-        }
+        let found = async {
+            match self.tasks.next().await {
+                Some(outcome) => outcome,
+                None => futures::future::pending().await,
+            }
+        };
+        let tried = async { Outcome::Tried(self.dials.race.next_ended().await) };
+        select(Box::pin(found), Box::pin(tried)).await.factor_first().0
     }
 
     /// Tells the manager of it.
     pub fn found(&mut self, outcome: Outcome) {
         let now = self.clocks.now();
+        let tried = if let Outcome::Tried((peer, _)) = outcome { Some(peer) } else { None };
         match outcome {
             Outcome::Resolved(source, answer) => self.manager.resolved(source, answer, now, &mut platform::random_fraction),
             Outcome::Probed(peer, alive) => self.manager.probed(&peer, alive, now),
+            Outcome::Tried((peer, Ok(()))) => self.dials.ways.works(peer),
+            Outcome::Tried((peer, Err(failure))) => {
+                self.dials.ways.failed(peer, failure, unix_seconds());
+                if failure == Failure::Refused {
+                    self.manager.outdated(&peer, now);
+                }
+                if self.link(&peer).is_some_and(|link| link.way == Way::WebSocket) {
+                    self.dials.ways.instead(peer);
+                }
+            }
+        }
+        if let Some(peer) = tried {
+            self.remember(&peer);
         }
     }
 
@@ -142,18 +190,43 @@ impl Relays {
 
     /// The page, the network or the device came back.
     pub fn woke(&mut self) {
+        self.dials.ways.forgive();
         self.manager.woke(self.clocks.now());
     }
 
-    /// A WebSocket connection stands.
+    /// A connection to a server stands.
     pub fn connected(&mut self, peer: PeerId, id: ConnectionId, address: &Multiaddr) {
-        let mut address = address.clone();
-        if peer_of(&address).is_none() {
-            address.push(Protocol::P2p(peer));
+        let mut dialled = address.clone();
+        if peer_of(&dialled).is_none() {
+            dialled.push(Protocol::P2p(peer));
+        }
+        let way = way_of(&dialled).unwrap_or(Way::WebSocket);
+        let mut address = dialled.clone();
+        match way {
+            Way::WebSocket => self.dials.ways.instead(peer),
+            Way::WebTransport => {
+                self.dials.ways.works(peer);
+                // By UDP nobody is told that a server is gone: it is asked.
+                self.manager.watch();
+                address = self.dials.other_way(self.manager.addresses(&peer), way).unwrap_or_else(|| shortened(&dialled));
+            }
         }
         self.forget(&peer);
-        self.connections.push(Link { peer, id, address, listener: None });
+        self.connections.push(Link { peer, id, way, dialled, address, listener: None });
         self.manager.connected(&peer);
+    }
+
+    /// Keeps for later visits where a relay is that holds a reservation, and how it is dialled.
+    fn remember(&mut self, peer: &PeerId) {
+        let held = self.manager.rows().any(|row| row.id == peer && row.standing == Standing::Reserved);
+        let Some(link) = self.link(peer).filter(|_| held) else { return };
+        let addresses = [Some(link.dialled.clone()), self.dials.other_way(self.manager.addresses(peer), link.way)];
+        let addresses = addresses.iter().flatten().map(ToString::to_string);
+        if self.remembered.worked(addresses, self.dials.ways.known(peer).copied(), unix_seconds()) {
+            let (store, record) = (self.store.clone(), self.remembered.write());
+            // Losing it costs a convenience of a later visit.
+            platform::spawn(async move { drop(store.set_record(RECORD, record.as_bytes()).await) });
+        }
     }
 
     /// A connection closed.
@@ -193,12 +266,7 @@ impl Relays {
     /// The relay granted the reservation, or renewed it.
     pub fn reserved(&mut self, peer: PeerId) {
         self.manager.reserved(&peer, self.clocks.now(), &mut platform::random_fraction);
-        let Some(address) = self.link(&peer).map(|link| link.address.to_string()) else { return };
-        if self.remembered.worked(&address, platform::unix_milliseconds() as u64 / 1_000) {
-            let (store, record) = (self.store.clone(), self.remembered.write());
-            // Losing it costs a convenience of a later visit.
-            platform::spawn(async move { drop(store.set_record(RECORD, record.as_bytes()).await) });
-        }
+        self.remember(&peer);
     }
 
     /// A listener ended: if it is the one that a reservation was asked for with, the relay refused or ended it.
@@ -250,6 +318,7 @@ impl Relays {
             }
             Order::Dial(peer, _) if self.link(&peer).is_some() => self.manager.connected(&peer),
             Order::Dial(peer, addresses) => {
+                let addresses = self.dials.begin(peer, addresses);
                 let options = DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::Always).build();
                 if let Err(error) = swarm.dial(options) {
                     self.lost(peer, Problem::Other(error.to_string()));
@@ -299,14 +368,26 @@ impl Relays {
     /// Every relay in use, and what is wrong with the others and with the sources.
     pub fn status(&self) -> Vec<RelayStatus> {
         let relays = self.manager.rows().map(|row| {
-            let address = self.link(row.id).map(|link| &link.address).or(row.addresses.first());
+            let link = self.link(row.id);
+            let address = link.map(|link| &link.address).or(row.addresses.first());
             let address = address.map_or_else(|| row.id.to_string(), ToString::to_string);
-            RelayStatus { address, state: word(row.standing), problem: row.problem.map(ToString::to_string) }
+            let transport = link.map(|link| match link.way {
+                Way::WebTransport => Transport::Webtransport,
+                Way::WebSocket => Transport::Websocket,
+            });
+            let udp_blocked = transport == Some(Transport::Websocket) && self.dials.ways.is_blocked(row.id);
+            RelayStatus { address, state: word(row.standing), transport, udp_blocked, problem: row.problem.map(ToString::to_string) }
         });
         let sources = self.sources.iter().enumerate().filter_map(|(index, source)| {
             let (standing, problem) = self.manager.source(index)?;
             let told = standing != Standing::Connected;
-            told.then(|| RelayStatus { address: source.to_string(), state: word(standing), problem: problem.map(ToString::to_string) })
+            told.then(|| RelayStatus {
+                address: source.to_string(),
+                state: word(standing),
+                transport: None,
+                udp_blocked: false,
+                problem: problem.map(ToString::to_string),
+            })
         });
         relays.chain(sources).collect()
     }
@@ -348,29 +429,4 @@ async fn ping(mut stream: Stream) -> io::Result<()> {
     stream.read_exact(&mut received).await?;
     let _ = stream.close().await;
     if sent == received { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
-}
-
-/// Two clocks that go wrong in different ways: the monotonic one may stand still while the device sleeps, the other one is set by people.
-#[derive(Debug)]
-struct Clocks {
-    decisions: Clock,
-    /// By both clocks, when they were looked at last.
-    looked: (Instant, f64),
-}
-
-impl Clocks {
-    fn new() -> Self {
-        Self { decisions: Clock::default(), looked: (Instant::now(), platform::unix_milliseconds()) }
-    }
-
-    fn now(&self) -> Time {
-        self.decisions.now()
-    }
-
-    /// Whether either clock went on by far more than a tick since the last look, or the second one was set back.
-    fn slept(&mut self) -> bool {
-        let (now, unix) = (Instant::now(), platform::unix_milliseconds());
-        let (before, unix_before) = std::mem::replace(&mut self.looked, (now, unix));
-        now.duration_since(before) > SLEPT || (unix - unix_before).abs() > SLEPT.as_secs_f64() * 1_000.0
-    }
 }

@@ -10,14 +10,18 @@ use crate::{
     shared::Shared,
 };
 
+/// What a page says that reaches its relay by TCP only.
+const UDP_BLOCKED: &str = "This network lets no UDP through to the relay, so it is reached by WebSocket; direct connections to other browsers may fail for the same reason.";
+
 /// Reads it.
 pub async fn status(shared: &Shared) -> Status {
     let relays = shared.relays.borrow().clone();
+    let udp = relays.iter().any(|relay| relay.udp_blocked).then(|| UDP_BLOCKED.to_owned());
     Status {
         reachable: relays.iter().any(|relay| relay.state == "reserved"),
         relays,
         storage: storage(shared).await,
-        limitations: Vec::new(),
+        limitations: udp.into_iter().collect(),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   …/p2p-circuit/webrtc/p2p/B   ──► WebRTC      (must stand first: the relay transport swallows whatever follows /p2p-circuit)
+//!   /ip4/…/udp/…/webtransport/…  ──► WebTransport, secured by itself
 //!   …/p2p-circuit/p2p/B          ──► relay       ──► Noise ──► yamux
 //!   /ip4/…/tcp/…/ws              ──► WebSocket   ──► Noise ──► yamux
 //! ```
@@ -23,7 +24,7 @@ use crate::{
     behaviour::Behaviour,
     config::{Config, IceTransportPolicy},
     error::Error,
-    transport::websocket,
+    transport::{race::Race, websocket, webtransport},
 };
 
 /// A connection on which nothing of ours runs is closed after this: long enough for a signalling exchange to be repeated.
@@ -35,7 +36,7 @@ const YAMUX_STREAMS: usize = 64;
 ///
 /// # Errors
 /// [`Error::Internal`] where the key is unusable.
-pub fn build(key: &Keypair, config: &Config, filter: Filter, shim: MessagePort) -> Result<Swarm<Behaviour>, Error> {
+pub fn build(key: &Keypair, config: &Config, filter: Filter, race: Race, shim: MessagePort) -> Result<Swarm<Behaviour>, Error> {
     let local = PeerId::from(key.public());
     let (relay_transport, relay_behaviour) = relay::client::new(local);
     let (webrtc_transport, webrtc_behaviour) = shoal_webrtc::new(local, shim, webrtc_config(config));
@@ -45,13 +46,15 @@ pub fn build(key: &Keypair, config: &Config, filter: Filter, shim: MessagePort) 
     muxer.set_max_num_streams(YAMUX_STREAMS);
     // Circuits and sockets are secured as one type, or Noise and yamux would be compiled once for each of them.
     let secured = relay_transport
-        .or_transport(websocket::Transport::new(filter))
+        .or_transport(websocket::Transport::new(config.websocket.then(|| filter.clone()), race.clone()))
         .upgrade(Version::V1Lazy)
         .authenticate(noise)
         .multiplex(muxer)
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
     let transport = webrtc_transport
         .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)))
+        .or_transport(webtransport::Transport::new(key, config.webtransport.then_some(filter), race))
+        .map(|either, _| either.into_inner())
         .or_transport(secured)
         .map(|either, _| either.into_inner());
     let transport = TransportTimeout::new(transport, config.timeout()).boxed();

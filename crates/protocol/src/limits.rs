@@ -144,8 +144,8 @@ pub const SLEEP: Duration = Duration::from_secs(10);
 
 // ---- addresses --------------------------------------------------------------------------------------------------
 
-/// Longest address dialled on others' word, in bytes: 256. A relayed one with a certificate's hash has 180.
-pub const ADDRESS_BYTES: usize = 256;
+/// Longest address dialled on others' word, in bytes: 1,280. One of WebTransport with the certificate hashes of a year has 1,070.
+pub const ADDRESS_BYTES: usize = 1_280;
 /// Addresses of one peer that are tried: enough for some relays and transports, too few to scan with.
 pub const ADDRESSES_PER_PEER: usize = 8;
 
@@ -193,6 +193,8 @@ pub const RESERVATION_SURPLUS: usize = 2;
 pub const RESERVATION_PATIENCE: Duration = Duration::from_secs(20);
 /// After this time on its way a relay counts as slow, and another one is tried beside it.
 pub const RESERVATION_HASTE: Duration = Duration::from_millis(2_500);
+/// How old an answer of a source is, at least, when it is asked again because an address of it is out of date.
+pub const RESERVATION_OUTDATED: Duration = Duration::from_secs(10);
 /// How often a reservation is renewed at the longest. Relays grant one hour (go-libp2p, rust-libp2p, ours) or two
 /// (js-libp2p); a third of the shortest leaves two more tries.
 pub const RESERVATION_RENEWAL: Duration = Duration::from_secs(20 * 60);
@@ -221,10 +223,24 @@ pub const RESERVATION_REFUSED_WAIT: Duration = Duration::from_secs(30);
 pub const RESERVATION_FORGIVEN: Duration = Duration::from_secs(300);
 /// Relays that are remembered for later visits. The oldest make room.
 pub const REMEMBERED_RELAYS: usize = 16;
+/// Addresses of each: one by UDP, one by TCP.
+pub const REMEMBERED_ADDRESSES: usize = 2;
+/// Longest of them, in characters: one with the certificate hashes of a year has 1,650.
+pub const REMEMBERED_ADDRESS_TEXT: usize = 2_048;
 /// How long, in seconds: 30 days. A relay that was not met for a month has probably moved.
 pub const REMEMBERED_SECONDS: u64 = 30 * 86_400;
-/// Longest address that is remembered or taken from a TXT record, in characters.
+/// Longest address that is taken from a TXT record, in characters.
 pub const ADDRESS_TEXT: usize = 512;
+/// How much earlier than a WebSocket WebTransport is dialled where it worked before: RFC 8305's delay between two attempts.
+pub const WAYS_HEAD_START: Duration = Duration::from_millis(250);
+/// How long WebTransport may take: a browser on a bad mobile link has an answer by then, and who waits in the office behind a firewall has its WebSocket.
+pub const WAYS_PATIENCE: Duration = Duration::from_secs(5);
+/// What failed sooner than this was refused; what took as long was not answered. Longer than a round trip by satellite.
+pub const WAYS_ANSWER: Duration = Duration::from_millis(1_500);
+/// The rest of WebTransport after a first failure; each further one doubles it.
+pub const WAYS_FIRST_REST: Duration = Duration::from_secs(4);
+/// The longest rest. Chromium counts sessions that failed, and opens no more after 64: a day of a relay that is down makes 57.
+pub const WAYS_LONGEST_REST: Duration = Duration::from_secs(1_800);
 /// How deep `dnsaddr` names may lead to further names: the public bootstrap list has two levels.
 pub const DNSADDR_DEPTH: usize = 4;
 /// Names that one `dnsaddr` may make us look up.

@@ -14,6 +14,10 @@ export interface Settings {
   dnsResolver: string
   store: { kind: 'indexeddb' | 'memory'; name: string }
   /** Whether `transports` has it. */
+  websocket: boolean
+  /** Whether `transports` has it. */
+  webtransport: boolean
+  /** Whether `transports` has it. */
   webrtc: boolean
   iceServers: IceServer[]
   iceTransportPolicy: 'all' | 'relay'
@@ -45,8 +49,10 @@ export interface IceServer {
 const MAX_BOOTSTRAP = 16
 /** Browsers warn from five on: each one slows every connection down. */
 const MAX_ICE_SERVERS = 8
-/** Bounds the length of one address or URL. */
-const MAX_ADDRESS = 512
+/** Bounds the length of one address or URL: a multiaddr with the certificate hashes of a year has 1,650 characters. */
+const MAX_ADDRESS = 2_048
+/** The first two lead to relays. */
+const TRANSPORTS = ['websocket', 'webtransport', 'webrtc'] as const
 /** One relay may end, and the page is still reachable; each further one costs a connection. */
 const RESERVATIONS = { least: 1, most: 8, default: 2 }
 /** Answers JSON to any page. Asked only where `bootstrap` has a `/dnsaddr` name. */
@@ -75,16 +81,16 @@ export function complete(config: NodeConfig, page: string | undefined): Settings
   const known = ['bootstrap', 'reservations', 'dnsResolver', 'transports', 'store', 'iceServers', 'iceTransportPolicy', 'metadata', 'connectionTimeout', 'idleTimeout', 'maxConnections', 'foreignRelayBytes', 'nearby']
   const fields = record('config', config, known)
   const iceServers = list('iceServers', fields['iceServers'] ?? [], MAX_ICE_SERVERS).map((server, index) => iceServer(`iceServers[${index}]`, server))
-  const webrtc = transports(fields['transports'] ?? ['websocket', 'webrtc'])
+  const carried = transports(fields['transports'] ?? [...TRANSPORTS])
   for (const field of ['iceServers', 'iceTransportPolicy']) {
-    if (!webrtc && fields[field] !== undefined) throw invalid(field, 'has no effect, as `transports` leaves "webrtc" out; remove it, or add "webrtc"')
+    if (!carried.webrtc && fields[field] !== undefined) throw invalid(field, 'has no effect, as `transports` leaves "webrtc" out; remove it, or add "webrtc"')
   }
   const reservations = integer('reservations', fields['reservations'], RESERVATIONS, 'relays')
   return {
     bootstrap: bootstrap(fields['bootstrap'], page),
     reservations,
     dnsResolver: resolver(fields['dnsResolver'] ?? DNS_RESOLVER, page),
-    webrtc,
+    ...carried,
     store: store(fields['store']),
     iceServers,
     iceTransportPolicy: icePolicy(fields['iceTransportPolicy'] ?? 'all', iceServers),
@@ -155,12 +161,13 @@ function resolver(value: unknown, page: string | undefined): string {
   return url.href
 }
 
-function transports(value: unknown): boolean {
-  const names = list('transports', value, 2)
-  for (const name of names) if (name !== 'websocket' && name !== 'webrtc') throw invalid('transports', `${show(name)} is not a transport; write "websocket" and "webrtc"`)
-  if (!names.includes('websocket')) throw invalid('transports', 'must have "websocket": relays are reached by it, and everybody else through relays')
+function transports(value: unknown): Pick<Settings, (typeof TRANSPORTS)[number]> {
+  const names = list('transports', value, TRANSPORTS.length)
+  for (const name of names) if (!TRANSPORTS.some((known) => known === name)) throw invalid('transports', `${show(name)} is not a transport; write "websocket", "webtransport" and "webrtc"`)
+  const [websocket, webtransport, webrtc] = TRANSPORTS.map((name) => names.includes(name)) as [boolean, boolean, boolean]
+  if (!websocket && !webtransport) throw invalid('transports', 'must have "websocket" or "webtransport": relays are reached by them, and everybody else through relays')
   if (new Set(names).size < names.length) throw invalid('transports', 'names one twice; write each once')
-  return names.includes('webrtc')
+  return { websocket, webtransport, webrtc }
 }
 
 function store(value: unknown): Settings['store'] {

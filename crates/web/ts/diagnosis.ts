@@ -34,10 +34,10 @@ export function diagnose({ peer, connections, history, relays, session, attempts
   const own = connections.filter((connection) => connection.peer === peer)
   const path = own.some((connection) => connection.path === 'direct') ? 'direct' : own.length > 0 ? 'relayed' : 'none'
   // A peer that is a relay needs neither circuit nor WebRTC.
-  const isRelay = own.some(({ transport }) => transport === 'websocket')
+  const isRelay = own.some(leadsToRelay)
   const attempt = attempts.at(-1)
   const steps = [...relays.flatMap(relaySteps), ...(isRelay ? [] : [circuitStep(history, own, attempt), ...(attempt ? directSteps(attempt) : [])])]
-  const reasons = path === 'direct' ? [] : [...new Set([...causes(path, history, relays, attempt, webrtc), ...between(own)])]
+  const reasons = path === 'direct' ? [] : [...new Set([...causes(path, history, relays, attempt, webrtc), ...udp(relays), ...between(own)])]
   return {
     peer,
     path,
@@ -61,17 +61,26 @@ export function describeDiagnosis({ peer, summary, reasons, steps }: Diagnosis):
   return [`${peer}: ${summary}`, ...reasons.map((reason) => `  - ${reason}`), ...steps.map(line)].join('\n')
 }
 
-function relaySteps({ address, state, problem, history }: Facts['relays'][number]): DiagnosisStep[] {
+/** Whether what is at its other end is a relay. */
+function leadsToRelay({ transport }: ConnectionInfo): boolean {
+  return transport === 'websocket' || transport === 'webtransport'
+}
+
+function relaySteps({ address, state, problem, transport, udpBlocked, history }: Facts['relays'][number]): DiagnosisStep[] {
   const connected = state === 'connected' || state === 'reserved'
   const opened = lastOf(history, ({ what }) => what === 'opened')
   const asked = opened && lastOf(history, ({ what, at }) => what === 'dialling' && at <= opened.at)
   const reserved = opened && history.find(({ what, at }) => what === 'reserved' && at >= opened.at)
   return [
-    step('relay', connected ? 'done' : problem === undefined ? 'running' : 'failed', connected ? address : `${address}: ${problem ?? 'being connected'}`, span(asked, opened)),
+    step('relay', connected ? 'done' : problem === undefined ? 'running' : 'failed', connected ? `${address}${carrier(transport, udpBlocked)}` : `${address}: ${problem ?? 'being connected'}`, span(asked, opened)),
     ...(connected
       ? [step('reservation', state === 'reserved' ? 'done' : 'running', state === 'reserved' ? 'others can reach this page through it' : 'asked for', span(opened, reserved))]
       : []),
   ]
+}
+
+function carrier(transport: RelayStatus['transport'], udpBlocked: RelayStatus['udpBlocked']): string {
+  return transport === 'webtransport' ? ', by WebTransport' : udpBlocked ? ', by WebSocket: WebTransport to it got no answer' : ''
 }
 
 function circuitStep(history: Happening[], own: ConnectionInfo[], attempt: Attempt | undefined): DiagnosisStep {
@@ -136,6 +145,12 @@ function causes(path: Diagnosis['path'], history: Happening[], relays: Facts['re
   return iceCauses(attempt, candidates)
 }
 
+/** What was learnt of the network on the way to a relay. */
+function udp(relays: Facts['relays']): string[] {
+  const blocked = relays.some(({ udpBlocked }) => udpBlocked)
+  return blocked ? ['A firewall of this network lets no UDP through: a relay answers by WebSocket and not by WebTransport. Direct connections need UDP, or a TURN server that takes TCP in `iceServers`.'] : []
+}
+
 /** Whose relay is in use, and what it may carry. */
 function between(own: ConnectionInfo[]): string[] {
   const left = own.flatMap(({ relay }) => relay?.bytesLeft ?? [])
@@ -171,7 +186,7 @@ function summary(path: Diagnosis['path'], own: ConnectionInfo[], attempt: Attemp
   if (path === 'direct') {
     const direct = own.find((connection) => connection.path === 'direct')
     const time = direct?.roundTripTime === undefined ? '' : `, ${direct.roundTripTime < 10 ? direct.roundTripTime.toFixed(1) : Math.round(direct.roundTripTime)} ms there and back`
-    if (direct?.transport === 'websocket') return `Connected, by WebSocket${time}: it is a relay.`
+    if (direct && leadsToRelay(direct)) return `Connected, by ${direct.transport === 'websocket' ? 'WebSocket' : 'WebTransport'}${time}: it is a relay.`
     const turn = attempt?.selected && [attempt.selected.localCandidate, attempt.selected.remoteCandidate].includes('relay')
     return turn ? `Connected by WebRTC through a TURN server${time}.` : `Connected directly, by WebRTC${time}.`
   }

@@ -5,10 +5,10 @@ use shoal_protocol::{
     addresses::{self, Filter, Reach},
     content::cid,
     identity::PublicKey,
-    limits::{ADDRESS_BYTES, ADDRESS_TEXT, DNSADDR_ADDRESSES, DNSADDR_LOOKUPS, REMEMBERED_RELAYS},
+    limits::{ADDRESS_BYTES, ADDRESS_TEXT, DNSADDR_ADDRESSES, DNSADDR_LOOKUPS, REMEMBERED_ADDRESS_TEXT, REMEMBERED_RELAYS},
     reservations::{
         dnsaddr::{Resolution, text_of_record},
-        remembered::Remembered,
+        remembered::{Entry, Remembered},
     },
 };
 
@@ -35,7 +35,8 @@ pub(crate) fn text(data: &[u8]) {
         resolve(resolution, text);
     }
     let remembered = Remembered::read(text);
-    assert!(remembered.addresses().count() <= REMEMBERED_RELAYS && remembered.addresses().all(|address| address.len() <= ADDRESS_TEXT));
+    assert!(remembered.relays().len() <= REMEMBERED_RELAYS);
+    assert!(remembered.relays().iter().flat_map(Entry::addresses).all(|address| address.len() <= REMEMBERED_ADDRESS_TEXT));
     assert_eq!(Remembered::read(&remembered.write()), remembered);
 }
 

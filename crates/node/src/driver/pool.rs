@@ -6,7 +6,7 @@ use super::Driver;
 use crate::{
     allowance::Allowance,
     behaviour::pool::Behaviour as Pool,
-    peers::{Dial, Path, Peer, Transport},
+    peers::{Dial, Path, Peer},
     session::PeerSession,
 };
 
@@ -54,7 +54,7 @@ impl Driver {
 
     /// A connection closed: where it was the last one to a relay, there is nothing to be kept any more.
     pub(super) fn release_relay(&mut self, peer: PeerId) {
-        let stands = |connection: &crate::peers::Connection| connection.transport == Transport::Websocket;
+        let stands = |connection: &crate::peers::Connection| connection.transport.is_server();
         if !self.shared.peers.borrow().peer(&peer).is_some_and(|known| known.connections.iter().any(stands)) {
             self.swarm.behaviour_mut().pool.release(peer, RESERVED);
         }

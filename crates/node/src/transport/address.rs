@@ -1,6 +1,7 @@
 //! What multiaddrs say: whose they are, and by which URL a page can dial them.
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use shoal_protocol::reservations::ways::Way;
 
 /// Whose address it is: that of the `/p2p/<PeerId>` in which it ends.
 pub fn peer_of(address: &Multiaddr) -> Option<PeerId> {
@@ -41,5 +42,64 @@ pub fn websocket_url(address: &Multiaddr) -> Option<String> {
     match (parts.next(), parts.next()) {
         (None | Some(Protocol::P2p(_)), None) => Some(format!("{scheme}://{host}:{port}{path}")),
         _ => None,
+    }
+}
+
+/// By what a page dials it: a server's address of WebSocket or WebTransport, on which nothing follows but a PeerId.
+pub fn way_of(address: &Multiaddr) -> Option<Way> {
+    if websocket_url(address).is_some() { Some(Way::WebSocket) } else { is_web_transport(address).then_some(Way::WebTransport) }
+}
+
+fn is_web_transport(address: &Multiaddr) -> bool {
+    let mut parts = address.iter();
+    let host = parts
+        .next()
+        .is_some_and(|part| matches!(part, Protocol::Ip4(_) | Protocol::Ip6(_) | Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_)));
+    let quic = (parts.next(), parts.next(), parts.next());
+    let mut rest = parts.skip_while(|part| matches!(part, Protocol::Certhash(_)));
+    host && matches!(quic, (Some(Protocol::Udp(_)), Some(Protocol::QuicV1), Some(Protocol::WebTransport)))
+        && matches!((rest.next(), rest.next()), (None | Some(Protocol::P2p(_)), None))
+}
+
+/// The address as it can be told to others: of the hashes of certificates those of this fortnight and the next one.
+pub fn shortened(address: &Multiaddr) -> Multiaddr {
+    let mut hashes = 0;
+    let told = |part: &Protocol<'_>| {
+        hashes += usize::from(matches!(part, Protocol::Certhash(_)));
+        !matches!(part, Protocol::Certhash(_)) || hashes <= 2
+    };
+    address.iter().filter(told).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RELAY: &str = "/p2p/12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA";
+    const HASH: &str = "/certhash/uEiDDq4_xNyDorZBH3TlGazyJdOWSwvo4PUo5YHFMrvDE8g";
+
+    #[test]
+    fn a_page_dials_servers_by_one_of_two_ways() {
+        let web_transport = format!("/ip4/192.0.2.1/udp/4001/quic-v1/webtransport{HASH}{HASH}{RELAY}");
+        for (text, way) in [
+            ("/dns4/relay.example/tcp/443/tls/ws", Some(Way::WebSocket)),
+            (web_transport.as_str(), Some(Way::WebTransport)),
+            ("/dns4/relay.example/udp/443/quic-v1/webtransport", Some(Way::WebTransport)),
+            ("/ip6/::1/udp/443/quic-v1/webtransport", Some(Way::WebTransport)),
+            ("/ip4/192.0.2.1/udp/4001/quic-v1", None),
+            ("/ip4/192.0.2.1/tcp/4001/quic-v1/webtransport", None),
+            ("/webtransport", None),
+            (&format!("{web_transport}/p2p-circuit"), None),
+            (&format!("{web_transport}{HASH}"), None),
+        ] {
+            assert_eq!(way_of(&text.parse().unwrap()), way, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_told_has_two_hashes() {
+        let text = |hashes: usize| format!("/ip4/192.0.2.1/udp/4001/quic-v1/webtransport{}{RELAY}", HASH.repeat(hashes));
+        assert_eq!(shortened(&text(27).parse().unwrap()).to_string(), text(2));
+        assert_eq!(shortened(&text(1).parse().unwrap()).to_string(), text(1));
     }
 }

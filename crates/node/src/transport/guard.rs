@@ -1,5 +1,5 @@
-//! Which addresses this page dials, by what its settings say of where it is: see [`Filter`]. Every connection of a page begins with a WebSocket,
-//! so the WebSocket transport is where it is asked.
+//! Which addresses this page dials, by what its settings say of where it is: see [`Filter`]. Every connection of a page begins with a WebSocket
+//! or WebTransport, so these transports are where it is asked.
 //!
 //! A page on a private network, or on this machine, was loaded from there or names a relay, or a resolver, there. To any other page an address
 //! that lies there comes from somebody who wants it to look what is behind it.
@@ -7,7 +7,6 @@
 use libp2p::multiaddr::Protocol;
 use shoal_protocol::addresses::{Filter, Reach, reach_of, reach_of_host};
 
-use super::address::websocket_url;
 use crate::config::{Bootstrap, Source};
 
 /// The filter of a page of this origin (empty where it has none), with these settings.
@@ -22,12 +21,19 @@ pub fn filter(bootstrap: &[Bootstrap], resolver: &str, origin: &str) -> Filter {
     for entry in bootstrap {
         match entry {
             Bootstrap::Address(address) => {
-                if let Some((host, port)) = websocket_url(address).as_deref().and_then(authority) {
-                    filter.trust(host, port);
-                }
+                let mut host = None;
                 for part in address {
-                    if let Protocol::Ws(path) | Protocol::Wss(path) = part {
-                        filter.trust_path(&path);
+                    match part {
+                        Protocol::Ip4(ip) => host = Some(ip.to_string()),
+                        Protocol::Ip6(ip) => host = Some(ip.to_string()),
+                        Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) => host = Some(name.into_owned()),
+                        Protocol::Tcp(port) | Protocol::Udp(port) => {
+                            if let Some(host) = host.take() {
+                                filter.trust(&host, port);
+                            }
+                        }
+                        Protocol::Ws(path) | Protocol::Wss(path) => filter.trust_path(&path),
+                        _ => {}
                     }
                 }
             }
@@ -51,7 +57,7 @@ fn near(url: &str) -> Option<Reach> {
     authority(url).and_then(|(host, _)| reach_of_host(host))
 }
 
-/// Host and port of a URL, as the page's `URL` or [`websocket_url`] has written it: the latter names the port always.
+/// Host and port of a URL, as the page's `URL` has written it.
 fn authority(url: &str) -> Option<(&str, u16)> {
     let (scheme, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
@@ -101,12 +107,16 @@ mod tests {
 
     #[test]
     fn what_the_settings_name_is_dialled_wherever_it_is() {
+        let udp = Bootstrap::Address("/dns4/udp.example/udp/443/quic-v1/webtransport".parse().unwrap());
         let behind_a_proxy = Bootstrap::Address("/dns4/site.example/tcp/443/tls/x-parity-ws/%2Frelay".parse().unwrap());
-        let filter = filter(&[server("http://relay.example:8080/"), behind_a_proxy], "", "");
+        let filter = filter(&[server("http://relay.example:8080/"), behind_a_proxy, udp], "", "");
         for (address, dialled) in [
             ("/dns4/site.example/tcp/443/tls/x-parity-ws/%2Frelay", true),
             ("/dns4/site.example/tcp/443/tls/x-parity-ws/%2Flogout", false),
             ("/dns4/relay.example/tcp/8080/ws", true),
+            ("/dns4/relay.example/udp/8080/quic-v1/webtransport", true),
+            ("/dns4/udp.example/udp/443/quic-v1/webtransport", true),
+            ("/ip4/192.168.0.1/udp/4001/quic-v1/webtransport", false),
             ("/dns4/relay.example/tcp/8081/ws", false),
             ("/dns4/other.example/tcp/8080/ws", false),
         ] {

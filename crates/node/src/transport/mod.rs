@@ -1,5 +1,9 @@
-//! How bytes reach other peers from a page: WebSocket to relays, circuits through them, WebRTC between pages.
+//! How bytes reach other peers from a page: WebSocket and WebTransport to relays, circuits through them, WebRTC between pages.
 pub mod address;
 pub mod guard;
 #[cfg(target_arch = "wasm32")]
+pub mod race;
+#[cfg(target_arch = "wasm32")]
 pub mod websocket;
+#[cfg(target_arch = "wasm32")]
+pub mod webtransport;

@@ -32,7 +32,10 @@ use shoal_protocol::addresses::{Filter, Reach, Refusal};
 use wasm_bindgen::{JsCast, closure::Closure};
 use web_sys::{BinaryType, CloseEvent, Event, MessageEvent, WebSocket};
 
-use super::address::websocket_url;
+use super::{
+    address::{peer_of, websocket_url},
+    race::Race,
+};
 
 /// Bytes that may wait in the browser before writes do: at first and at least, and at most. The least keeps 32 MB/s busy between two checks
 /// and costs a quarter of a second at 4 Mbit/s; the most serves a gigabyte a second, which is loopback.
@@ -46,12 +49,15 @@ const MAX_MESSAGE: usize = 64 * 1024;
 
 /// Dials `/ip4|ip6|dns…/tcp/<port>/ws`, `/wss` and `/tls/ws`. It never listens: a page cannot.
 #[derive(Debug)]
-pub struct Transport(Filter);
+pub struct Transport {
+    filter: Option<Filter>,
+    race: Race,
+}
 
 impl Transport {
-    /// A transport that dials what this filter lets pass.
-    pub const fn new(filter: Filter) -> Self {
-        Self(filter)
+    /// A transport that dials what this filter lets pass, nothing without one, when it is a WebSocket's turn.
+    pub const fn new(filter: Option<Filter>, race: Race) -> Self {
+        Self { filter, race }
     }
 }
 
@@ -100,12 +106,20 @@ impl libp2p::core::Transport for Transport {
         if options.role.is_listener() {
             return Err(TransportError::MultiaddrNotSupported(address));
         }
-        let Some(url) = websocket_url(&address) else { return Err(TransportError::MultiaddrNotSupported(address)) };
-        if let Err(refusal) = self.0.check(&address, Reach::Loopback) {
+        let (Some(url), Some(filter)) = (websocket_url(&address), &self.filter) else {
+            return Err(TransportError::MultiaddrNotSupported(address));
+        };
+        if let Err(refusal) = filter.check(&address, Reach::Loopback) {
             return Err(TransportError::Other(Error::Filtered { address, refusal }));
         }
-        let connection = Connection::open(&url).map_err(TransportError::Other)?;
-        Ok(SendWrapper::new(Opening { connection: Some(connection), url }).boxed())
+        let turn = peer_of(&address).and_then(|peer| self.race.turn(peer));
+        let opening = async move {
+            if let Some(turn) = turn {
+                turn.await;
+            }
+            Opening { connection: Some(Connection::open(&url)?), url }.await
+        };
+        Ok(SendWrapper::new(opening).boxed())
     }
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<TransportEvent<Self::ListenerUpgrade, Error>> {

@@ -23,6 +23,7 @@ pub mod dnsaddr;
 mod health;
 pub mod remembered;
 mod source;
+pub mod ways;
 
 use std::fmt::Debug;
 
@@ -113,7 +114,11 @@ impl<Id: Eq + Clone + Debug, Address: Clone + PartialEq + Debug> Reservations<Id
             return false;
         }
         if let Some(known) = self.candidate(&id) {
+            let moved = known.addresses != addresses;
             known.addresses = addresses;
+            if moved && source.is_some() && known.problem == Some(Problem::Unreachable) && matches!(known.state, State::Waiting { .. }) {
+                known.hurry();
+            }
             known.tier = known.tier.min(tier);
             known.source = source.or(known.source);
             return true;
@@ -210,6 +215,14 @@ impl<Id: Eq + Clone + Debug, Address: Clone + PartialEq + Debug> Reservations<Id
         candidate.state = if alive { State::Reserved { since: now, renew_at } } else { State::Probing { until: now.min(until), renew_at } };
     }
 
+    /// An address of this relay is not right any more: the source that told it is asked again.
+    pub fn outdated(&mut self, id: &Id, now: Time) {
+        let Some(source) = self.candidate(id).and_then(|candidate| candidate.source) else { return };
+        if let Some(source) = self.sources.get_mut(source) {
+            source.outdated(now);
+        }
+    }
+
     /// Something speaks against this relay being there (an unanswered ping, say): it is asked.
     pub fn doubted(&mut self, id: &Id, now: Time) {
         if let Some(candidate) = self.candidate(id) {
@@ -265,6 +278,11 @@ impl<Id: Eq + Clone + Debug, Address: Clone + PartialEq + Debug> Reservations<Id
     /// The relays that the settings lead to.
     pub fn configured(&self) -> impl Iterator<Item = &Id> {
         self.candidates.iter().filter(|candidate| candidate.tier == Tier::Configured).map(|candidate| &candidate.id)
+    }
+
+    /// Where a relay is, the best address first.
+    pub fn addresses(&self, id: &Id) -> &[Address] {
+        self.candidates.iter().find(|candidate| candidate.id == *id).map_or(&[], |candidate| &candidate.addresses)
     }
 
     /// Every relay in use or with a problem to tell, for the status.

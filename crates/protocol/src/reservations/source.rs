@@ -1,7 +1,7 @@
 //! Where relays are learnt from: a server's `/bootstrap`, a name. Asked at the start, and again when what it named does not work.
 
 use super::{Problem, Random, Standing, backoff};
-use crate::limits::RESERVATION_PATIENCE;
+use crate::limits::{RESERVATION_OUTDATED, RESERVATION_PATIENCE};
 use crate::time::Time;
 
 /// One source.
@@ -60,6 +60,13 @@ impl Source {
         self.failures = self.failures.saturating_add(1);
         self.problem = Some(problem);
         self.state = State::Waiting { until: now + backoff::wait(self.failures, random) };
+    }
+
+    /// What it said is not right any more. Not more often than a person would ask again: the server may say the same.
+    pub(super) fn outdated(&mut self, now: Time) {
+        if matches!(self.state, State::Answered { at } if now.since(at) >= RESERVATION_OUTDATED) {
+            self.state = State::Due;
+        }
     }
 
     pub(super) fn expire(&mut self, now: Time, random: Random<'_>) {

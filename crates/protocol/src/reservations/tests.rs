@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::limits::{RESERVATION_LONGEST_WAIT, RESERVATION_REFUSED_WAIT};
+use crate::limits::{RESERVATION_LONGEST_WAIT, RESERVATION_OUTDATED, RESERVATION_REFUSED_WAIT};
 
 type Manager = Reservations<&'static str, u16>;
 const SECOND: Duration = Duration::from_secs(1);
@@ -325,4 +325,27 @@ fn strangers_change_nothing_and_the_table_is_bounded() {
     }
     assert_eq!(manager.candidates.len(), RESERVATION_CANDIDATES);
     assert!(manager.candidates.iter().all(|candidate| candidate.addresses.len() == RESERVATION_ADDRESSES));
+}
+
+#[test]
+fn an_address_that_is_out_of_date_is_asked_for_again_and_tried_at_once() {
+    let mut manager = Manager::new(1, 1);
+    let found = |manager: &mut Manager, address, now| manager.resolved(0, Ok(vec![("a", vec![address])]), now, &mut half());
+    assert_eq!(manager.due(FIRST, &mut half()), [Order::Resolve(0)]);
+    found(&mut manager, 1, FIRST);
+    assert_eq!(manager.due(FIRST, &mut half()), [Order::Dial("a", vec![1])]);
+    manager.outdated(&"a", at(2));
+    manager.lost(&"a", Problem::Unreachable, at(2), &mut || 1.0);
+    assert_eq!(manager.due(at(2), &mut half()), [], "its answer is from a second ago");
+    let later = FIRST + RESERVATION_OUTDATED;
+    manager.outdated(&"a", later);
+    manager.outdated(&"unknown", later);
+    let orders = manager.due(later, &mut half());
+    assert!(orders.contains(&Order::Resolve(0)), "{orders:?}");
+    manager.lost(&"a", Problem::Unreachable, later, &mut || 1.0);
+    found(&mut manager, 2, later);
+    assert_eq!(manager.due(later, &mut half()), [Order::Dial("a", vec![2])], "without the wait that follows a failure");
+    manager.lost(&"a", Problem::Unreachable, later, &mut || 1.0);
+    found(&mut manager, 2, later);
+    assert_eq!(manager.due(later, &mut half()), [], "the same address again is no news");
 }

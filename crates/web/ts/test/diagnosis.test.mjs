@@ -102,3 +102,15 @@ test('no facts of any kind make it fail', () => {
     }
   }
 })
+
+test('what carries the connection to a relay, and what follows where UDP does not', () => {
+  const by = (more) => facts({ relays: [{ ...relay, ...more }] })
+  const detail = (more) => diagnose(by(more)).steps.find(({ name }) => name === 'relay').detail
+  assert.equal(detail({}), RELAY)
+  assert.match(detail({ transport: 'webtransport' }), /, by WebTransport$/)
+  assert.match(detail({ transport: 'websocket', udpBlocked: true }), /by WebSocket: WebTransport to it got no answer$/)
+  const blocked = { relays: [{ ...relay, transport: 'websocket', udpBlocked: true }] }
+  assert.match(told({ ...blocked, connections: [connection('relayed', 'circuit')], history: circuit }), /lets no UDP through/)
+  assert.doesNotMatch(told({ ...blocked, connections: [connection('direct', 'webrtc')], history: circuit }), /UDP/)
+  assert.match(diagnose(facts({ connections: [connection('direct', 'webtransport')] })).summary, /^Connected, by WebTransport, .*: it is a relay/)
+})

@@ -18,6 +18,11 @@ const results: Record<DiagnosisStep['result'], string> = { done: 'done', failed:
 
 let numbers = 0
 
+/** Whether what is at its other end is a relay. */
+export function leadsToRelay({ transport }: ConnectionInfo): boolean {
+  return transport === 'websocket' || transport === 'webtransport'
+}
+
 /** A row. It stays the same element while its facts change, so that focus and an open explanation stay. */
 export class ConnectionRow {
   /** The list item. */
@@ -65,7 +70,7 @@ export class ConnectionRow {
   show(connection: ConnectionInfo | undefined): void {
     this.root.dataset['path'] = connection?.path ?? 'none'
     this.root.dataset['transport'] = connection?.transport ?? 'none'
-    write(this.path, connection === undefined ? 'not connected' : connection.transport === 'websocket' ? 'relay' : connection.path === 'direct' ? 'direct' : 'through the relay')
+    write(this.path, connection === undefined ? 'not connected' : leadsToRelay(connection) ? 'relay' : connection.path === 'direct' ? 'direct' : 'through the relay')
     write(this.transport, connection?.transport ?? '')
     if (connection === undefined) return write(this.facts, '')
     const time = connection.roundTripTime === undefined ? [] : [`${Math.round(connection.roundTripTime)} ms`]

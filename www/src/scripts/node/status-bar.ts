@@ -5,7 +5,7 @@ import { announce } from '../view/announce.ts'
 import { size } from '../view/numbers.ts'
 import { byId, element, write } from '../view/part.ts'
 import { face } from '../view/peer.ts'
-import { ConnectionRow } from './connection-row.ts'
+import { ConnectionRow, leadsToRelay } from './connection-row.ts'
 
 /** Milliseconds between two looks at the connections while their list is open, and while it is closed. */
 const lookOpen = 1_000
@@ -100,7 +100,7 @@ export class StatusBar {
 
   /** Shows the open connections. */
   showConnections(connections: ConnectionInfo[]): void {
-    this.peers = new Set(connections.filter((one) => one.transport !== 'websocket').map((one) => one.peer)).size
+    this.peers = new Set(connections.filter((one) => !leadsToRelay(one)).map((one) => one.peer)).size
     this.numbers()
     if (this.list.hidden) return
     const sorted = [...connections].sort((a, b) => b.bytesReceived + b.bytesSent - a.bytesReceived - a.bytesSent)
@@ -108,7 +108,7 @@ export class StatusBar {
     const entries = [...sorted.map((connection) => ({ peer: connection.peer, connection })), ...missing.map((peer) => ({ peer, connection: undefined }))]
     const rows = entries.map(({ peer, connection }) => {
       const key = `${peer} ${connection?.transport} ${connection?.address}`
-      const row = this.rows.get(key) ?? new ConnectionRow(peer, connection?.transport === 'websocket', () => void this.explain(row))
+      const row = this.rows.get(key) ?? new ConnectionRow(peer, connection !== undefined && leadsToRelay(connection), () => void this.explain(row))
       row.show(connection)
       return [key, row] as const
     })

@@ -1,0 +1,55 @@
+//! Which addresses of a relay are dialled: asks [`Ways`] with this page's settings and clock, and tells the transports who begins.
+
+use libp2p::{Multiaddr, PeerId};
+use shoal_protocol::{
+    addresses::{Filter, Reach},
+    reservations::ways::{Way, Ways},
+};
+
+use crate::{
+    config::Config,
+    platform,
+    transport::{address::way_of, race::Race},
+};
+
+/// What is known of the ways to relays, and what this page may dial.
+#[derive(Debug)]
+pub struct Dials {
+    pub(super) ways: Ways<PeerId>,
+    pub(super) race: Race,
+    filter: Filter,
+    allowed: Vec<Way>,
+}
+
+impl Dials {
+    /// For a page of these settings, whose transports have this filter and race.
+    pub fn new(config: &Config, filter: Filter, race: Race) -> Self {
+        let allowed = [(Way::WebTransport, config.webtransport), (Way::WebSocket, config.websocket)];
+        let allowed = allowed.into_iter().filter(|(_, allowed)| *allowed).map(|(way, _)| way).collect();
+        Self { ways: Ways::default(), race, filter, allowed }
+    }
+
+    /// Those of a relay's addresses that are dialled now. Where none may be, all: whoever asks is told why.
+    pub(super) fn begin(&self, peer: PeerId, addresses: Vec<Multiaddr>) -> Vec<Multiaddr> {
+        let way = |address: &Multiaddr| way_of(address).filter(|way| self.allowed.contains(way) && self.may_dial(address));
+        let ways = addresses.iter().filter_map(|address| Some((way(address)?, address.clone()))).collect();
+        let plan = self.ways.plan(&peer, ways, unix_seconds());
+        self.race.begin(peer, plan.head_start);
+        if plan.addresses.is_empty() { addresses } else { plan.addresses }
+    }
+
+    /// The best of these addresses by the other one of two ways.
+    pub(super) fn other_way(&self, addresses: &[Multiaddr], way: Way) -> Option<Multiaddr> {
+        let other = |address: &&Multiaddr| way_of(address).is_some_and(|other| other != way) && self.may_dial(address);
+        addresses.iter().find(other).cloned()
+    }
+
+    fn may_dial(&self, address: &Multiaddr) -> bool {
+        self.filter.check(address, Reach::Loopback).is_ok()
+    }
+}
+
+/// By the clock of this device, which may be wrong.
+pub(super) fn unix_seconds() -> u64 {
+    platform::unix_milliseconds() as u64 / 1_000
+}
