@@ -15,7 +15,7 @@ use libp2p::{
     swarm::{self, SwarmEvent},
     yamux,
 };
-use shoal_node::transport::websocket::Transport;
+use shoal_node::transport::{race::Race, websocket::Transport};
 use shoal_protocol::addresses::{Filter, Reach};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
@@ -73,7 +73,7 @@ pub async fn secured(address: String, up: f64, down: f64) -> Result<f64, JsError
 fn transport() -> Transport {
     let mut filter = Filter::new(Reach::Loopback);
     filter.trust_path("/raw");
-    Transport::new(filter)
+    Transport::new(Some(filter), Race::default())
 }
 
 /// A swarm that is connected to the address, composed as the node's is for relays.
