@@ -5,6 +5,7 @@ pub mod certificates;
 mod config;
 mod connection;
 mod door;
+mod drafts;
 mod error;
 mod listener;
 mod session;

@@ -20,7 +20,7 @@ use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::Futures
 use quinn::{ConnectionError, RecvStream, SendStream};
 use web_transport_proto::{ConnectRequest, ConnectResponse, Frame, Settings, StreamUni, VarInt, http::StatusCode};
 
-use crate::{error::Error, stream::Stream};
+use crate::{drafts, error::Error, stream::Stream};
 
 /// HTTP/3 in TLS.
 pub(crate) const ALPN: &[u8] = b"h3";
@@ -48,19 +48,17 @@ impl Request {
     pub(crate) async fn read(connection: quinn::Connection) -> Result<Self, Error> {
         let ours = async {
             let mut send = connection.open_uni().await?;
-            let mut settings = Settings::default();
-            settings.enable_webtransport(1);
-            settings.write(&mut send).await?;
+            drafts::settings().write(&mut send).await?;
             Ok::<_, Error>(send)
         };
         let theirs = async {
             let mut receive = connection.accept_uni().await?;
             let settings = Settings::read(&mut receive).await?;
-            if settings.supports_webtransport() == 0 { Err(Error::NotOffered) } else { Ok(receive) }
+            if drafts::is_offered(&settings) { Ok(receive) } else { Err(Error::NotOffered) }
         };
         let control = futures::future::try_join(ours, theirs).await?;
         let mut stream = connection.accept_bi().await?;
-        let asks = ConnectRequest::read(&mut stream.1).await?;
+        let asks = drafts::request(&mut stream.1).await?;
         Ok(Self { asks, connection, control, stream })
     }
 
