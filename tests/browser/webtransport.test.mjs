@@ -8,7 +8,10 @@ import { createPackageRelay, openNode, relaysOf, status } from '../nodes.mjs'
 import { createPages } from '../pages.mjs'
 import { createRelay } from '../relay.mjs'
 
-/** Streams that the relay opens to a page, one after the other, on one connection: Firefox once had credit for a hundred. */
+/**
+ * Streams that the relay opens to a page, one after the other, on one connection: one for each circuit, of which the page closes all but the last few. Where it
+ * cancels what it does not read any more, Firefox has credit for a hundred.
+ */
 const STREAMS = 320
 /** Bytes of the file that goes from page to page. */
 const SIZE = 5_000_000
@@ -86,6 +89,24 @@ for (const kind of KINDS) {
     const [connection, ...rest] = await toRelay(page)
     assert.deepEqual([connection.transport, rest.length], ['webtransport', 0])
     assert.ok((await status(page)).reachable)
+  })
+
+  test(`${kind}: the relay dies without a word and comes back`, async (t) => {
+    const browser = await launch(kind)
+    t.after(() => browser.close())
+    const mortal = await createRelay({ args: ['--webtransport', 'same'] })
+    t.after(() => mortal.stop())
+    const page = await openNode(t, browser, relay.url, { ...UDP, bootstrap: [mortal.url] })
+    await reachable(page)
+    await mortal.kill()
+    let began = Date.now()
+    // By UDP nobody is told of it.
+    await until(async () => !(await status(page)).reachable, WITHIN, 'the page has not noticed')
+    t.diagnostic(`noticed after ${Date.now() - began} ms`)
+    await mortal.restart()
+    began = Date.now()
+    await reachable(page)
+    t.diagnostic(`reachable again ${Date.now() - began} ms after it was back`)
   })
 
   test(`${kind}: an address whose certificates are out of date is asked for anew`, async (t) => {
