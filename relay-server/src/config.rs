@@ -130,6 +130,15 @@ fn check(config: &Config) -> Result<(), ConfigError> {
         return refuse("log", &config.log, format!("{error}: use error, warn, info, debug or trace"));
     }
     check_ports(config)?;
+    for (setting, path) in [("tls_certificate", &config.tls_certificate), ("tls_key", &config.tls_key)] {
+        let given = !path.as_os_str().is_empty();
+        if given && config.tls == Port::Off {
+            return refuse(setting, &path.display(), "TLS is off: set tls to \"same\", or leave this out".into());
+        }
+        if !given && config.tls != Port::Off {
+            return refuse(setting, &"\"\"", "TLS needs a certificate and its key: name the PEM files, or set tls to \"off\"".into());
+        }
+    }
     for address in &config.external.0 {
         if let Err(remedy) = check_external(address, config) {
             return refuse("external", address, remedy.into());
@@ -141,7 +150,7 @@ fn check(config: &Config) -> Result<(), ConfigError> {
 
 /// A port serves one of the protocols over UDP; over TCP, one that is shared is so on purpose.
 fn check_ports(config: &Config) -> Result<(), ConfigError> {
-    let over_tcp = [("listen", Port::At(config.listen)), ("tcp", config.tcp)];
+    let over_tcp = [("listen", Port::At(config.listen)), ("tcp", config.tcp), ("tls", config.tls)];
     let over_udp = [("webtransport", config.webtransport), ("quic", config.quic), ("stun", config.stun)];
     let refuse = |(setting, port): (&'static str, Port), remedy: String| Err(ConfigError::Value { setting, value: port.into(), remedy });
     for (ports, shared) in [(&over_tcp[..], true), (&over_udp[..], false)] {
@@ -180,6 +189,7 @@ fn check_external(address: &Multiaddr, config: &Config) -> Result<(), &'static s
         Some(Way::WebTransport) if config.webtransport == Port::Off => {
             Err("WebTransport is off: set webtransport to \"same\", or leave the address out")
         }
+        // A proxy in front may have the certificate: that TLS is off says nothing.
         Some(Way::Quic) if config.quic == Port::Off => Err("QUIC is off: set quic to \"same\", or leave the address out"),
         Some(Way::Tcp) if config.tcp == Port::Off => {
             Err("libp2p over TCP is off: set tcp to \"same\"; or, for a WebSocket, give …/tcp/<port>/ws or …/tcp/443/tls/ws")
@@ -372,6 +382,10 @@ mod tests {
             (&["--webtransport", "0.0.0.0:4001", "--quic", "127.0.0.1:4001"], "quic"),
             (&["--quic", "same", "--stun", "0.0.0.0:8080"], "stun"),
             (&["--tcp", "0.0.0.0:8080"], "tcp"),
+            (&["--tls", "same"], "tls_certificate"),
+            (&["--tls", "same", "--tls-certificate", "a.pem"], "tls_key"),
+            (&["--tls-key", "a.pem"], "tls_key"),
+            (&["--tcp", "0.0.0.0:443", "--tls", "0.0.0.0:443", "--tls-certificate", "a.pem", "--tls-key", "a.pem"], "tls"),
         ] {
             let error = error_of(arguments);
             assert!(error.starts_with(&format!("setting {setting}")) && !error.contains('\n'), "{error}");

@@ -12,6 +12,7 @@ use crate::{
     http::{self, Site},
     limits,
     tcp::Guarded,
+    tls::Tls,
     way::Way,
 };
 
@@ -20,6 +21,8 @@ use crate::{
 pub(crate) struct Purposes {
     /// HTTP, and WebSockets by it.
     pub(crate) http: bool,
+    /// The same inside TLS.
+    pub(crate) tls: bool,
     /// libp2p from the first byte on.
     pub(crate) libp2p: bool,
 }
@@ -29,15 +32,25 @@ impl Purposes {
     /// begins with it.
     const MULTISTREAM: u8 = 19;
 
+    /// A handshake of TLS (RFC 8446 5.1).
+    const HANDSHAKE: u8 = 22;
+
     /// The purpose of a connection that begins with `first`.
     const fn of(self, first: u8) -> Purpose {
-        if self.libp2p && (first == Self::MULTISTREAM || !self.http) { Purpose::Libp2p } else { Purpose::Http }
+        if self.tls && (first == Self::HANDSHAKE || !self.http && !self.libp2p) {
+            Purpose::Tls
+        } else if self.libp2p && (first == Self::MULTISTREAM || !self.http) {
+            Purpose::Libp2p
+        } else {
+            Purpose::Http
+        }
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
     Http,
+    Tls,
     Libp2p,
 }
 
@@ -45,12 +58,13 @@ enum Purpose {
 pub(crate) struct Entrance {
     site: Site,
     router: Router,
+    tls: Option<Arc<Tls>>,
 }
 
 impl Entrance {
-    /// To `site`.
-    pub(crate) const fn new(site: Site, router: Router) -> Self {
-        Self { site, router }
+    /// To `site`; with `tls`, by that as well.
+    pub(crate) const fn new(site: Site, router: Router, tls: Option<Arc<Tls>>) -> Self {
+        Self { site, router, tls }
     }
 
     /// Lets in whoever connects to `listener`, until dropped.
@@ -88,6 +102,19 @@ impl Entrance {
         };
         match purpose {
             Purpose::Http => http::serve(socket, http::From { remote, way: Way::WebSocket }, knock, self.router.clone()).await,
+            Purpose::Tls => {
+                let Some(tls) = &self.tls else { return };
+                let secured = tokio::select! {
+                    secured = tls.accept(socket) => secured,
+                    () = told_to_leave.notified() => return tracing::debug!("no TLS handshake came, and others wait"),
+                };
+                match secured {
+                    Ok(secured) => {
+                        http::serve(secured, http::From { remote, way: Way::SecureWebSocket }, knock, self.router.clone()).await;
+                    }
+                    Err(error) => tracing::debug!(%error, "TLS handshake failed"),
+                }
+            }
             Purpose::Libp2p => {
                 knock.come_in();
                 self.hand_in(socket, remote).await;
@@ -110,8 +137,11 @@ mod tests {
 
     #[test]
     fn the_first_byte_says_what_a_connection_is_for() {
-        let of = |http, libp2p, first| Purposes { http, libp2p }.of(first);
-        assert_eq!([of(true, true, b'G'), of(true, true, 19), of(true, false, 19)], [Purpose::Http, Purpose::Libp2p, Purpose::Http]);
-        assert_eq!([of(false, true, 19), of(false, true, b'G')], [Purpose::Libp2p; 2]);
+        let of = |http, tls, libp2p| move |first| Purposes { http, tls, libp2p }.of(first);
+        let firsts = [b'G', 22, 19];
+        assert_eq!(firsts.map(of(true, true, true)), [Purpose::Http, Purpose::Tls, Purpose::Libp2p]);
+        assert_eq!(firsts.map(of(true, false, false)), [Purpose::Http; 3]);
+        assert_eq!(firsts.map(of(false, true, false)), [Purpose::Tls; 3]);
+        assert_eq!(firsts.map(of(false, false, true)), [Purpose::Libp2p; 3]);
     }
 }

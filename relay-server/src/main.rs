@@ -4,6 +4,7 @@
 //! ```text
 //! TCP ─ entrance ─┬─ http ─┬─ files, /bootstrap, /healthz
 //!                 │        └─ websocket ─┐
+//!                 ├─ tls ─ http, the same │
 //!                 └─ tcp ────────────────┴─ arrivals ─ negotiation: Noise or TLS, muxer (yamux) ─ swarm: relay v2, identify, ping, kad, nearby
 //! UDP ─ quic ─ the same swarm
 //! UDP ─ webtransport ─ Noise ─ QUIC's streams ─ the same swarm
@@ -39,6 +40,7 @@ mod server;
 mod settings;
 mod stun;
 mod tcp;
+mod tls;
 mod way;
 mod websocket;
 mod webtransport;

@@ -1,6 +1,6 @@
 //! The swarm and what is known about it: the one loop that all events go through.
 
-use std::{future::Future, io, net::SocketAddr, pin::pin, time::Duration};
+use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
 use libp2p::{
@@ -23,6 +23,7 @@ use crate::{
     limits,
     server::{ServerError, refused},
     settings::Config,
+    tls::Tls,
     way::Way,
     webtransport,
 };
@@ -38,6 +39,8 @@ pub(crate) struct Open {
     pub(crate) listen: SocketAddr,
     /// libp2p from the first byte on.
     pub(crate) tcp: Option<SocketAddr>,
+    /// The HTTP server inside TLS.
+    pub(crate) tls: Option<(SocketAddr, Arc<Tls>)>,
 }
 
 /// The swarm and what is known about it.
@@ -47,6 +50,8 @@ pub(crate) struct Relay {
     addresses: Addresses,
     /// What listens, but for WebTransport, whose addresses are more than its socket.
     reached: Vec<(Way, SocketAddr)>,
+    /// Where TLS listens, and what knows the names in its certificate.
+    tls: Option<(SocketAddr, Arc<Tls>)>,
     /// Where QUIC was told to listen.
     quic: Option<SocketAddr>,
     /// What the operator says; empty: look at the interfaces.
@@ -85,7 +90,7 @@ impl Relay {
         let mut reached: Vec<_> = std::iter::once((Way::WebSocket, listen)).chain(open.tcp.map(|socket| (Way::Tcp, socket))).collect();
         // A port that the system chooses is told later.
         reached.extend(quic.filter(|socket| socket.port() != 0).map(|socket| (Way::Quic, socket)));
-        Ok(Self { swarm, ledger, addresses, reached, quic, external, web_transport: Vec::new(), lasting })
+        Ok(Self { swarm, ledger, addresses, reached, tls: open.tls, quic, external, web_transport: Vec::new(), lasting })
     }
 
     /// What is announced.
@@ -121,7 +126,9 @@ impl Relay {
     fn reached_at(&self, web_transport: &[Multiaddr]) -> Vec<Multiaddr> {
         if self.external.is_empty() {
             let of_sockets = self.reached.iter().flat_map(|(way, socket)| addresses::of_interfaces(*way, *socket));
-            return of_sockets.chain(web_transport.iter().cloned()).collect();
+            let names = self.tls.iter().flat_map(|(socket, tls)| tls.hosts().into_iter().map(|host| (host, socket.port())));
+            let by_name = names.map(|(host, port)| Way::SecureWebSocket.complete(host, port));
+            return of_sockets.chain(by_name).chain(web_transport.iter().cloned()).collect();
         }
         let hashed = |address: &Multiaddr| match web_transport.first() {
             Some(like) if Way::of(address) == Some(Way::WebTransport) => webtransport::with_hashes_of(address, like),

@@ -39,7 +39,9 @@ use crate::{
     quic,
     relay::{Open, Relay},
     settings::{Config, LogFormat, Nearby, Port},
-    stun, webtransport,
+    stun,
+    tls::{Tls, TlsError},
+    webtransport,
 };
 
 /// The relay could not start.
@@ -60,6 +62,9 @@ pub(crate) enum ServerError {
         /// What else can be done.
         otherwise: &'static str,
     },
+    /// TLS cannot be offered.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The process lacks something that every process has.
     #[error("cannot start: {0}")]
     System(io::Error),
@@ -94,10 +99,9 @@ async fn serve(config: &Config) -> Result<(), ServerError> {
     raise_open_files(config);
     let key = identity::load_or_create(&config.data_dir)?;
     let (listener, listen) = bind("listen", config.listen).await?;
-    let own_tcp = match config.tcp {
-        Port::At(socket) => Some(bind("tcp", socket).await?),
-        Port::Off | Port::Same => None,
-    };
+    let own_tcp = bind_own("tcp", config.tcp).await?;
+    let own_tls = bind_own("tls", config.tls).await?;
+    let tls = if config.tls == Port::Off { None } else { Some(Arc::new(Tls::load(config)?)) };
     let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
     let [terminate, interrupt] = signals.map(|signal| signal.map_err(ServerError::System));
     let mut stop = Stop { terminate: terminate?, interrupt: interrupt? };
@@ -134,19 +138,35 @@ async fn serve(config: &Config) -> Result<(), ServerError> {
     let nearby = (config.nearby != Nearby::Off).then(|| nearby::Behaviour::new(config, vantage, Arc::clone(&health)));
     let occupancy = Occupancy::default();
     let behaviour = Behaviour::new(&key.public(), config, &occupancy, nearby);
+    let tls_socket = own_tls.as_ref().map(|(_, socket)| *socket).or(config.tls.socket(listen));
+    let reached_by_tls = tls_socket.zip(tls.clone());
     let tcp = own_tcp.as_ref().map(|(_, socket)| *socket).or(config.tcp.socket(listen));
-    let mut relay = Relay::new(config, Open { listen, tcp }, &key, transports, behaviour, Ledger::new(occupancy, health), addresses)?;
+    let mut relay = Relay::new(
+        config,
+        Open { listen, tcp, tls: reached_by_tls.clone() },
+        &key,
+        transports,
+        behaviour,
+        Ledger::new(occupancy, health),
+        addresses,
+    )?;
     relay.listening().await;
     relay.update_addresses();
     let router = http::router(site.clone(), &config.web_root);
-    let entrance = Arc::new(Entrance::new(site, router));
+    let entrance = Arc::new(Entrance::new(site, router, tls.clone()));
     let mut open = JoinSet::new();
-    open.spawn(Arc::clone(&entrance).serve(listener, Purposes { http: true, libp2p: config.tcp == Port::Same }));
-    if let Some((listener, _)) = own_tcp {
-        open.spawn(entrance.serve(listener, Purposes { http: false, libp2p: true }));
+    let shared = Purposes { http: true, tls: config.tls == Port::Same, libp2p: config.tcp == Port::Same };
+    let [only_tls, only_libp2p] = [true, false].map(|tls| Purposes { http: false, tls, libp2p: !tls });
+    let own = [own_tls.map(|(listener, _)| (listener, only_tls)), own_tcp.map(|(listener, _)| (listener, only_libp2p))];
+    for (listener, purposes) in std::iter::once((listener, shared)).chain(own.into_iter().flatten()) {
+        open.spawn(Arc::clone(&entrance).serve(listener, purposes));
+    }
+    if let Some(tls) = tls {
+        let hangup = signal(SignalKind::hangup()).map_err(ServerError::System)?;
+        open.spawn(tls.keep_current(hangup));
     }
     info!(peer = %key.public().to_peer_id(), %listen, addresses = ?relay.announced(), "ready");
-    say_ready(listen);
+    say_ready(listen, reached_by_tls);
     relay.run(stop.told()).await;
     open.abort_all();
     relay.close().await;
@@ -158,6 +178,14 @@ async fn bind(setting: &'static str, socket: SocketAddr) -> Result<(TcpListener,
     let listener = TcpListener::bind(socket).await.map_err(|error| refused(setting, socket, &error))?;
     let socket = listener.local_addr().map_err(ServerError::System)?;
     Ok((listener, socket))
+}
+
+/// The same where the port is not shared with the HTTP server.
+async fn bind_own(setting: &'static str, port: Port) -> Result<Option<(TcpListener, SocketAddr)>, ServerError> {
+    match port {
+        Port::At(socket) => bind(setting, socket).await.map(Some),
+        Port::Off | Port::Same => Ok(None),
+    }
 }
 
 /// All ways in as one transport, and the WebTransport addresses that are worth keeping.
@@ -193,12 +221,15 @@ fn raise_open_files(config: &Config) {
 }
 
 /// For whoever started it, by hand or in a script: the first line carries the URL to open.
-fn say_ready(listen: SocketAddr) {
+fn say_ready(listen: SocketAddr, tls: Option<(SocketAddr, Arc<Tls>)>) {
     let urls: Vec<_> =
         addresses::reachable_ips(listen).into_iter().map(|ip| format!("http://{}/", SocketAddr::new(ip, listen.port()))).collect();
     let mut text = format!("Shoal relay {} ready: {}\n", env!("CARGO_PKG_VERSION"), urls.first().map_or("", String::as_str));
     for url in urls.iter().skip(1) {
         text.push_str(&format!("  also at {url}\n"));
+    }
+    for (socket, host) in tls.iter().flat_map(|(socket, tls)| tls.names().into_iter().map(move |name| (socket, name))) {
+        text.push_str(&format!("  also at https://{host}:{}/\n", socket.port()));
     }
     let mut stdout = io::stdout().lock();
     // Nobody reads it: not a reason to stop.

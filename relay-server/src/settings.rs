@@ -45,6 +45,12 @@ settings! {
     listen, "SHOAL_LISTEN": SocketAddr = SocketAddr::from(([0, 0, 0, 0], 8080));
     /// Where libp2p over TCP listens: `off`, `same` for the port above beside its other uses, or an address and port of its own
     tcp, "SHOAL_TCP": Port = Port::Off;
+    /// Where TLS (https and wss) listens: `off`, `same` for the port above beside its other uses, or an address and port of its own
+    tls, "SHOAL_TLS": Port = Port::Off;
+    /// PEM file with the certificate for TLS and those that lead to its authority
+    tls_certificate, "SHOAL_TLS_CERTIFICATE": PathBuf = PathBuf::new();
+    /// PEM file with the certificate's private key
+    tls_key, "SHOAL_TLS_KEY": PathBuf = PathBuf::new();
     /// Where QUIC listens (UDP): `off`, `same` for the address and port of `listen`, or an address and port of its own
     quic, "SHOAL_QUIC": Port = Port::Off;
     /// Where WebTransport listens (UDP): `off`, `same` for the address and port of `listen`, or an address and port of its own

@@ -17,6 +17,7 @@ mod silent;
 mod stampede;
 mod stun;
 mod support;
+mod tls;
 mod ways;
 mod web;
 mod webtransport;

@@ -31,7 +31,7 @@ fn relay() -> Relay {
 }
 
 /// Sends `size()` bytes through a circuit that comes by `from` and goes by `to`, and compares what the other end sends back.
-async fn exchange(relay: &Relay, (mut alice, to): (Peer, &Multiaddr), (mut bob, from): (Peer, &Multiaddr)) {
+pub(crate) async fn exchange(relay: &Relay, (mut alice, to): (Peer, &Multiaddr), (mut bob, from): (Peer, &Multiaddr)) {
     alice.reserve(to.clone()).await.unwrap();
     let mut incoming = alice.streams.accept(BYTES).unwrap();
     let (hundredth, before) = (size() / 100, relay.counted("relayedBytes"));

@@ -1,5 +1,6 @@
 //! What the tests stand on: the program, a libp2p peer, a plain HTTP client.
 
+pub(crate) mod certificates;
 pub(crate) mod http;
 pub(crate) mod peer;
 pub(crate) mod program;

@@ -4,6 +4,7 @@ use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
     pin::Pin,
+    sync::Arc,
     time::Duration,
 };
 
@@ -33,7 +34,8 @@ use tokio::{
     net::TcpSocket,
     sync::{mpsc, oneshot},
 };
-use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest as _};
+use tokio_rustls::TlsConnector;
+use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest as _, handshake::client::Request};
 use tokio_util::compat::TokioAsyncReadCompatExt as _;
 
 use super::{program::Relay, soon};
@@ -71,6 +73,11 @@ impl Peer {
     /// A new one with `key`: two with the same key are two tabs of one page, as the relay sees it.
     pub(crate) fn with_key(key: Keypair) -> Self {
         Self::build(key, WebSockets::default(), None)
+    }
+
+    /// A new one that dials by TLS as well, and trusts whom `trust` does.
+    pub(crate) fn trusting(trust: Arc<rustls::ClientConfig>) -> Self {
+        Self::build(Keypair::generate_ed25519(), WebSockets { trust: Some(trust), ..Default::default() }, None)
     }
 
     /// A program: it dials what pages dial, and over TCP, secured as said, and by QUIC.
@@ -259,6 +266,7 @@ pub(crate) async fn negotiate_muxer(relay: &str, muxer: &'static str) -> Result<
 struct WebSockets {
     forwarded_for: Option<String>,
     from: Option<Ipv4Addr>,
+    trust: Option<Arc<rustls::ClientConfig>>,
 }
 
 /// A WebSocket as a byte stream.
@@ -280,9 +288,15 @@ impl libp2p::Transport for WebSockets {
     }
 
     fn dial(&mut self, address: Multiaddr, _: transport::DialOpts) -> Result<Self::Dial, TransportError<io::Error>> {
-        match address.iter().collect::<Vec<_>>()[..] {
-            [Protocol::Ip4(ip), Protocol::Tcp(port), Protocol::Ws(_), Protocol::P2p(_)]
-            | [Protocol::Ip4(ip), Protocol::Tcp(port), Protocol::Ws(_)] => Ok(connect((ip, port).into(), self.clone()).boxed()),
+        let parts = address.iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect::<Vec<_>>();
+        match (&parts[..], &self.trust) {
+            ([Protocol::Ip4(ip), Protocol::Tcp(port), Protocol::Ws(_)], _) => {
+                Ok(connect((*ip, *port).into(), format!("ws://{ip}:{port}/"), self.clone()).boxed())
+            }
+            // All names lead to this machine.
+            ([Protocol::Dns(name), Protocol::Tcp(port), Protocol::Tls, Protocol::Ws(_)], Some(_)) => {
+                Ok(connect((Ipv4Addr::LOCALHOST, *port).into(), format!("wss://{name}:{port}/"), self.clone()).boxed())
+            }
             _ => Err(TransportError::MultiaddrNotSupported(address)),
         }
     }
@@ -292,8 +306,12 @@ impl libp2p::Transport for WebSockets {
     }
 }
 
-async fn connect(to: SocketAddr, WebSockets { forwarded_for, from }: WebSockets) -> io::Result<Pin<Box<dyn ByteStream>>> {
-    let mut request = format!("ws://{to}/").into_client_request().map_err(io::Error::other)?;
+async fn connect(
+    to: SocketAddr,
+    url: String,
+    WebSockets { forwarded_for, from, trust }: WebSockets,
+) -> io::Result<Pin<Box<dyn ByteStream>>> {
+    let mut request = url.as_str().into_client_request().map_err(io::Error::other)?;
     if let Some(address) = forwarded_for {
         request.headers_mut().insert("x-forwarded-for", address.parse().map_err(io::Error::other)?);
     }
@@ -303,6 +321,19 @@ async fn connect(to: SocketAddr, WebSockets { forwarded_for, from }: WebSockets)
     }
     let stream = socket.connect(to).await?;
     stream.set_nodelay(true)?;
+    match (trust, request.uri().host().filter(|_| url.starts_with("wss:"))) {
+        (Some(trust), Some(host)) => {
+            let name = host.to_owned().try_into().map_err(io::Error::other)?;
+            upgraded(request, TlsConnector::from(trust).connect(name, stream).await?).await
+        }
+        _ => upgraded(request, stream).await,
+    }
+}
+
+async fn upgraded<S>(request: Request, stream: S) -> io::Result<Pin<Box<dyn ByteStream>>>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+{
     let (socket, _) = tokio_tungstenite::client_async(request, stream).await.map_err(io::Error::other)?;
     let messages = socket
         .sink_map_err(io::Error::other)

@@ -115,6 +115,11 @@ impl Relay {
         fields.skip(11).take(2).map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>() / 100.0
     }
 
+    /// Sends SIGHUP.
+    pub(crate) fn hang_up(&self) {
+        assert!(Command::new("kill").args(["-HUP", &self.process.id().to_string()]).status().unwrap().success());
+    }
+
     /// Sends SIGTERM and waits for the end; how it ended, after how long, and what else it had printed.
     pub(crate) fn terminate(mut self) -> (ExitStatus, Duration, String) {
         let start = Instant::now();
