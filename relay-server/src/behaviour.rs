@@ -17,7 +17,7 @@ use libp2p::{
 
 use shoal_protocol::connections::Network;
 
-use crate::{addresses::ip_of, limits, liveness::Liveness, nearby, pong::Pong, pool::Pool, rate::TokenBuckets, settings::Config};
+use crate::{addresses::ip_of, ice, limits, liveness::Liveness, nearby, pong::Pong, pool::Pool, rate::TokenBuckets, settings::Config};
 
 /// Shoal's own DHT: its records follow our rules, so it must not be mixed with IPFS's.
 const KAD_PROTOCOL: StreamProtocol = StreamProtocol::new("/shoal/kad/1.0.0");
@@ -37,11 +37,18 @@ pub(crate) struct Behaviour {
     liveness: Liveness,
     pub(crate) kad: kad::Behaviour<MemoryStore>,
     nearby: Toggle<nearby::Behaviour>,
+    ice: Toggle<ice::Behaviour>,
 }
 
 impl Behaviour {
-    /// For the relay with `key`, within the limits of `config`; without `nearby`, it does not speak that protocol.
-    pub(crate) fn new(key: &PublicKey, config: &Config, occupancy: &Occupancy, nearby: Option<nearby::Behaviour>) -> Self {
+    /// For the relay with `key`, within the limits of `config`; without `nearby` or `ice`, it does not speak that protocol.
+    pub(crate) fn new(
+        key: &PublicKey,
+        config: &Config,
+        occupancy: &Occupancy,
+        nearby: Option<nearby::Behaviour>,
+        ice: Option<ice::Behaviour>,
+    ) -> Self {
         let peer = key.to_peer_id();
         let identify = identify::Config::new(PROTOCOL_VERSION.to_owned(), key.clone())
             .with_agent_version(concat!("shoal-relay/", env!("CARGO_PKG_VERSION")).to_owned())
@@ -58,6 +65,7 @@ impl Behaviour {
             liveness: Liveness::default(),
             kad: kad(peer),
             nearby: nearby.into(),
+            ice: ice.into(),
         }
     }
 }

@@ -8,7 +8,7 @@ use libp2p::{Multiaddr, multiaddr::Protocol};
 use shoal_protocol::limits::NEARBY_DEVICES_PER_GROUP;
 
 use crate::{
-    settings::{Config, Port, Settings},
+    settings::{Config, Port, Settings, Turn},
     way::Way,
 };
 
@@ -139,6 +139,18 @@ fn check(config: &Config) -> Result<(), ConfigError> {
             return refuse(setting, &"\"\"", "TLS needs a certificate and its key: name the PEM files, or set tls to \"off\"".into());
         }
     }
+    if config.turn != Turn::Off && config.stun == Port::Off {
+        return refuse(
+            "turn",
+            &String::from(config.turn),
+            "it is at STUN's port, and STUN is off: set stun, 3478 is the usual port".into(),
+        );
+    }
+    if let Turn::At(ip) = config.turn
+        && (ip.is_unspecified() || ip.is_multicast())
+    {
+        return refuse("turn", &ip, "give the address by which others reach this machine, or \"auto\"".into());
+    }
     for address in &config.external.0 {
         if let Err(remedy) = check_external(address, config) {
             return refuse("external", address, remedy.into());
@@ -217,6 +229,11 @@ fn check_ranges(config: &Config) -> Result<(), ConfigError> {
         ("idle_seconds", config.idle_seconds, 1, MOST_SECONDS),
         ("silent_seconds", config.silent_seconds, 13, MOST_SECONDS),
         ("stun_per_minute_per_network", config.stun_per_minute_per_network.into(), 1, 100_000_000),
+        ("max_turn_allocations", config.max_turn_allocations as u64, 1, 60_000),
+        ("max_turn_allocations_per_peer", config.max_turn_allocations_per_peer as u64, 1, 60_000),
+        ("max_turn_allocations_per_network", config.max_turn_allocations_per_network as u64, 1, 60_000),
+        // Below this not even the packets of a handshake would fit into a second.
+        ("turn_bytes_per_second", config.turn_bytes_per_second, 8_000, u64::MAX >> 1),
         ("max_reservations", config.max_reservations as u64, 1, 1_000_000),
         ("max_reservations_per_peer", config.max_reservations_per_peer as u64, 1, 1_000),
         // Clients renew some minutes before the end; with less they would do nothing else.
@@ -249,6 +266,13 @@ fn check_shares(config: &Config) -> Result<(), ConfigError> {
         ("max_connections_per_network", config.max_connections_per_network, connections),
         ("max_connections_per_peer", config.max_connections_per_peer as usize, connections),
         ("max_pending", config.max_pending, connections),
+        ("max_turn_allocations", config.max_turn_allocations, ("turn_ports", config.turn_ports.0.len())),
+        ("max_turn_allocations_per_peer", config.max_turn_allocations_per_peer, ("max_turn_allocations", config.max_turn_allocations)),
+        (
+            "max_turn_allocations_per_network",
+            config.max_turn_allocations_per_network,
+            ("max_turn_allocations", config.max_turn_allocations),
+        ),
         ("max_pending_per_network", config.max_pending_per_network, ("max_pending", config.max_pending)),
         ("max_reservations", config.max_reservations, connections),
         ("max_reservations_per_peer", config.max_reservations_per_peer, ("max_reservations", config.max_reservations)),
@@ -363,6 +387,10 @@ mod tests {
             (&["--config", no_data_dir.path().to_str().unwrap()], "data_dir"),
             (&["--log", "a=b=c"], "log"),
             (&["--max-circuits", "0"], "max_circuits"),
+            (&["--turn", "auto"], "turn"),
+            (&["--turn", "0.0.0.0", "--stun", "same"], "turn"),
+            (&["--turn-ports", "50000-50009"], "max_turn_allocations"),
+            (&["--turn-bytes-per-second", "100"], "turn_bytes_per_second"),
             (&["--circuit-bytes", "0"], "circuit_bytes"),
             (&["--circuit-seconds", "4294967296"], "circuit_seconds"),
             (&["--reservation-seconds", "59"], "reservation_seconds"),
@@ -397,9 +425,15 @@ mod tests {
         ] {
             assert!(run(ports).is_ok(), "{ports:?}");
         }
-        for arguments in
-            [&["--max-circuits", "many"][..], &["--webtransport", "on"], &["--max-circuit", "1"], &["--external", "nonsense"], &["surplus"]]
-        {
+        for arguments in [
+            &["--turn", "on"][..],
+            &["--turn-ports", "9-1"],
+            &["--max-circuits", "many"][..],
+            &["--webtransport", "on"],
+            &["--max-circuit", "1"],
+            &["--external", "nonsense"],
+            &["surplus"],
+        ] {
             let error = error_of(arguments);
             assert!(error.contains(arguments[0]) && !error.contains('\n'), "{error}");
         }

@@ -55,6 +55,12 @@ pub(crate) struct Health {
     pub(crate) nearby: Counter,
     /// STUN requests answered.
     pub(crate) stun_answers: Counter,
+    /// Ports that TURN's clients have.
+    pub(crate) turn_allocations: Counter,
+    /// Bytes that TURN's clients and their peers sent each other.
+    pub(crate) turn_bytes: Counter,
+    /// Requests of TURN's clients for addresses that are not the internet.
+    pub(crate) turn_forbidden: Counter,
     /// Sockets, reservations, circuits and STUN requests turned away because a limit was reached.
     pub(crate) refused: Counter,
 }
@@ -75,6 +81,9 @@ pub(crate) struct Report {
     circuits: u64,
     nearby: u64,
     stun_answers: u64,
+    turn_allocations: u64,
+    turn_bytes: u64,
+    turn_forbidden: u64,
     refused: u64,
 }
 
@@ -92,6 +101,9 @@ impl Health {
             circuits: Counter::default(),
             nearby: Counter::default(),
             stun_answers: Counter::default(),
+            turn_allocations: Counter::default(),
+            turn_bytes: Counter::default(),
+            turn_forbidden: Counter::default(),
             refused: Counter::default(),
         }
     }
@@ -111,6 +123,9 @@ impl Health {
             circuits: self.circuits.value(),
             nearby: self.nearby.value(),
             stun_answers: self.stun_answers.value(),
+            turn_allocations: self.turn_allocations.value(),
+            turn_bytes: self.turn_bytes.value(),
+            turn_forbidden: self.turn_forbidden.value(),
             refused: self.refused.value(),
         }
     }

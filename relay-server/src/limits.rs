@@ -49,6 +49,18 @@ pub(crate) const QUIC_STREAM_WINDOW: u32 = 1024 * 1024;
 /// Bytes of all streams of a QUIC connection that may be under way to the relay.
 pub(crate) const QUIC_CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 
+/// Streams of one connection on which the relay is asked for its ICE servers and has not answered yet: a page asks once in some minutes.
+pub(crate) const ICE_STREAMS: usize = 2;
+
+/// Packets that came to relayed ports of TURN and wait for being sent on: some milliseconds of what 1,000 allocations may relay.
+pub(crate) const RELAYED_PACKETS: usize = 1_024;
+
+/// Ports that are tried for one allocation: other programs of the machine may have some.
+pub(crate) const PORT_ATTEMPTS: usize = 64;
+
+/// How often allocations that nobody refreshed are ended, and the counters told.
+pub(crate) const TURN_SWEEP: Duration = Duration::from_secs(1);
+
 /// Bytes of the largest Kademlia message (libp2p's own default, stated because it is a bound).
 pub(crate) const KAD_MESSAGE: usize = 16 * 1024;
 

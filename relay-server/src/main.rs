@@ -8,7 +8,7 @@
 //!                 └─ tcp ────────────────┴─ arrivals ─ negotiation: Noise or TLS, muxer (yamux) ─ swarm: relay v2, identify, ping, kad, nearby
 //! UDP ─ quic ─ the same swarm
 //! UDP ─ webtransport ─ Noise ─ QUIC's streams ─ the same swarm
-//! UDP ─ stun
+//! UDP ─ ice: STUN, TURN
 //! ```
 
 mod addresses;
@@ -23,6 +23,7 @@ mod entrance;
 mod files;
 mod health;
 mod http;
+mod ice;
 mod identity;
 mod ledger;
 mod limits;
@@ -38,7 +39,6 @@ mod rate;
 mod relay;
 mod server;
 mod settings;
-mod stun;
 mod tcp;
 mod tls;
 mod way;

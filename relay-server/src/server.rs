@@ -31,6 +31,7 @@ use crate::{
     entrance::{Entrance, Purposes},
     health::Health,
     http::{self, Site},
+    ice,
     identity::{self, IdentityError},
     ledger::Ledger,
     limits,
@@ -39,7 +40,6 @@ use crate::{
     quic,
     relay::{Open, Relay},
     settings::{Config, LogFormat, Nearby, Port},
-    stun,
     tls::{Tls, TlsError},
     webtransport,
 };
@@ -130,14 +130,17 @@ async fn serve(config: &Config) -> Result<(), ServerError> {
         vantage: vantage.clone(),
         arrivals,
     };
-    if let Some(socket) = config.stun.socket(listen) {
-        let offered = stun::serve(socket, config.stun_per_minute_per_network, Arc::clone(&health)).await;
-        offered.map_err(|error| refused("stun", socket, &error))?;
-    }
+    let ice = match config.stun.socket(listen) {
+        Some(socket) => {
+            let offered = ice::serve(socket, config, &key, Arc::clone(&health)).await.map_err(|error| refused("stun", socket, &error))?;
+            Some(ice::Behaviour::new(offered))
+        }
+        None => None,
+    };
     let transports = transports(config, &key, arriving, &health)?;
     let nearby = (config.nearby != Nearby::Off).then(|| nearby::Behaviour::new(config, vantage, Arc::clone(&health)));
     let occupancy = Occupancy::default();
-    let behaviour = Behaviour::new(&key.public(), config, &occupancy, nearby);
+    let behaviour = Behaviour::new(&key.public(), config, &occupancy, nearby, ice);
     let tls_socket = own_tls.as_ref().map(|(_, socket)| *socket).or(config.tls.socket(listen));
     let reached_by_tls = tls_socket.zip(tls.clone());
     let tcp = own_tcp.as_ref().map(|(_, socket)| *socket).or(config.tcp.socket(listen));

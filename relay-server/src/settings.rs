@@ -1,7 +1,12 @@
 //! Every setting of the relay, said once: name, environment variable, type, default and what it means.
 //! `relay.sample.toml` says the same to operators; a test keeps the two equal.
 
-use std::{net::SocketAddr, path::PathBuf, str::FromStr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    path::PathBuf,
+    str::FromStr,
+};
 
 use libp2p::Multiaddr;
 use serde::{Deserialize, Serialize};
@@ -59,6 +64,18 @@ settings! {
     stun, "SHOAL_STUN": Port = Port::Off;
     /// STUN requests a minute that are answered to one network
     stun_per_minute_per_network, "SHOAL_STUN_PER_MINUTE_PER_NETWORK": u32 = 6_000;
+    /// Whether STUN's port is one of TURN too, and the address of the relayed ports: `off`, `auto` for this machine's own, or an IP address
+    turn, "SHOAL_TURN": Turn = Turn::Off;
+    /// The ports that TURN relays by
+    turn_ports, "SHOAL_TURN_PORTS": Ports = Ports(49_152..=65_535);
+    /// Allocations of TURN at once
+    max_turn_allocations, "SHOAL_MAX_TURN_ALLOCATIONS": usize = 1_000;
+    /// Allocations of TURN at once of one peer
+    max_turn_allocations_per_peer, "SHOAL_MAX_TURN_ALLOCATIONS_PER_PEER": usize = 2;
+    /// Allocations of TURN at once of one network
+    max_turn_allocations_per_network, "SHOAL_MAX_TURN_ALLOCATIONS_PER_NETWORK": usize = 8;
+    /// Bytes a second that one allocation of TURN relays, both directions together
+    turn_bytes_per_second, "SHOAL_TURN_BYTES_PER_SECOND": u64 = 125_000;
     /// Folder with the web app's files; empty: serve none
     web_root, "SHOAL_WEB_ROOT": PathBuf = PathBuf::new();
     /// Folder of the relay's own files: its key
@@ -207,5 +224,78 @@ impl From<Port> for String {
             Port::Same => "same".to_owned(),
             Port::At(socket) => socket.to_string(),
         }
+    }
+}
+
+/// Whether and where TURN relays.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) enum Turn {
+    /// Nowhere.
+    Off,
+    /// At the machine's own address.
+    Auto,
+    /// At this address, by which others reach the machine.
+    At(IpAddr),
+}
+
+impl FromStr for Turn {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            "auto" => Ok(Self::Auto),
+            _ => text.parse().map(Self::At).map_err(|_| format!("{text}: give off, auto, or an IP address")),
+        }
+    }
+}
+
+impl TryFrom<String> for Turn {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Turn> for String {
+    fn from(turn: Turn) -> Self {
+        match turn {
+            Turn::Off => "off".to_owned(),
+            Turn::Auto => "auto".to_owned(),
+            Turn::At(ip) => ip.to_string(),
+        }
+    }
+}
+
+/// A range of ports, written `49152-65535`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct Ports(pub(crate) RangeInclusive<u16>);
+
+impl FromStr for Ports {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let range = text.split_once('-').and_then(|(first, last)| Some(first.trim().parse().ok()?..=last.trim().parse().ok()?));
+        range
+            .filter(|range| !range.is_empty() && *range.start() >= 1_024)
+            .map(Self)
+            .ok_or_else(|| format!("{text}: give two ports from 1024 on, such as 49152-65535"))
+    }
+}
+
+impl TryFrom<String> for Ports {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Ports> for String {
+    fn from(Ports(range): Ports) -> Self {
+        format!("{}-{}", range.start(), range.end())
     }
 }

@@ -12,7 +12,7 @@
 //! - [`allowance`]: how much may go through relays of others.
 //! - [`reservations`]: by which relays this page is reachable, and how that is kept so.
 //! - [`nearby`]: devices behind the same public address that want to find each other.
-//! - [`stun`]: by which address a device is seen from outside.
+//! - [`ice`]: where a relay has STUN and TURN, and credentials for them.
 //! - [`limits`]: every bound, with its reason.
 
 pub mod addresses;
@@ -21,13 +21,13 @@ pub mod choice;
 pub mod connections;
 pub mod content;
 pub mod exchange;
+pub mod ice;
 pub mod identity;
 pub mod limits;
 pub mod nearby;
 pub mod pipe;
 pub mod reservations;
 pub mod session;
-pub mod stun;
 pub mod time;
 
 mod varint;

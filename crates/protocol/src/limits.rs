@@ -275,3 +275,12 @@ pub const NEARBY_JOIN: Duration = Duration::from_secs(1);
 pub const NEARBY_UPDATE: Duration = Duration::from_secs(1);
 /// What each device of the group adds to it: in a full group a list of 6 kB goes to 64 devices every 7.4 s, 54 kB/s at the most.
 pub const NEARBY_UPDATE_EACH: Duration = Duration::from_millis(100);
+
+// ---- ICE servers ------------------------------------------------------------------------------------------------
+
+/// Bytes of a relay's answer about its servers: twice what it has today.
+pub const ICE_ANSWER: usize = 512;
+/// Bytes of a name or password in it: a number, a colon and a PeerId.
+pub const ICE_TEXT: usize = 128;
+/// Relays whose servers the browser is given: it asks all of them for every connection, and warns from five servers on.
+pub const ICE_RELAYS: usize = 2;

@@ -46,7 +46,7 @@ function buildSite() {
 
 /** The relay. Also for tests that need nothing else. */
 export function buildRelay(compiler) {
-  const inputs = ['crates/protocol/src', 'crates/protocol/Cargo.toml', 'relay-server', 'Cargo.toml', 'Cargo.lock'].map((path) => at(path))
+  const inputs = ['crates/protocol', 'crates/turn', 'crates/webtransport', 'relay-server', 'Cargo.toml', 'Cargo.lock'].map((path) => at(path))
   return unlessFresh(
     'relay',
     inputs,

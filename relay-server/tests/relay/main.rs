@@ -18,6 +18,7 @@ mod stampede;
 mod stun;
 mod support;
 mod tls;
+mod turn;
 mod ways;
 mod web;
 mod webtransport;

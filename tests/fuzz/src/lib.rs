@@ -14,6 +14,7 @@ mod session;
 mod signaling;
 mod stun;
 mod text;
+mod turn;
 mod webrtc_stream;
 mod webtransport;
 
@@ -38,5 +39,6 @@ pub const TARGETS: &[Target] = &[
     ("webtransport-session", webtransport::session),
     ("webtransport-certificate", webtransport::certificate),
     ("stun-request", stun::request),
+    ("turn-server", turn::server),
     ("text", text::text),
 ];

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use shoal_protocol::stun::answer;
+use shoal_turn::binding::answer;
 
 use crate::input::Input;
 

@@ -1,109 +1,58 @@
 //! What a server says to whoever asks by which address others see him: the Binding method of STUN, for anybody, as pure bytes.
 //! RFC 8489, <https://www.rfc-editor.org/rfc/rfc8489>, whose sections are meant below.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+
+use crate::message::{Message, OPTIONAL, attribute, encode, xored};
 
 /// Type of a Binding request (section 5); its answers have a class in bits 4 and 8.
 const REQUEST: u16 = 0x0001;
 const SUCCESS: u16 = 0x0101;
 const ERROR: u16 = 0x0111;
-/// Section 5: the fixed second word of every message.
-const COOKIE: u32 = 0x2112_A442;
-/// Bytes of type, length, cookie and transaction.
-const HEADER: usize = 20;
 /// Section 6.1: what a client may send where it does not know the path, with IPv4's 576 bytes.
 const LONGEST: usize = 548;
 
-/// Attributes (section 18.3).
-const ERROR_CODE: u16 = 0x0009;
-const UNKNOWN_ATTRIBUTES: u16 = 0x000A;
-const XOR_MAPPED_ADDRESS: u16 = 0x0020;
-/// Those below have to be understood by whoever answers.
-const OPTIONAL: u16 = 0x8000;
-/// Those that have to be, and mean nothing to who asks nobody for a password: USERNAME, MESSAGE-INTEGRITY, REALM, NONCE, MESSAGE-INTEGRITY-SHA256,
-/// PASSWORD-ALGORITHM, USERHASH.
-const KNOWN: [u16; 7] = [0x0006, 0x0008, 0x0014, 0x0015, 0x001C, 0x001D, 0x001E];
+/// Those that have to be understood, and mean nothing to who asks nobody for a password.
+const KNOWN: [u16; 7] = [
+    attribute::USERNAME,
+    attribute::MESSAGE_INTEGRITY,
+    attribute::REALM,
+    attribute::NONCE,
+    attribute::MESSAGE_INTEGRITY_SHA256,
+    attribute::PASSWORD_ALGORITHM,
+    attribute::USERHASH,
+];
 /// Unknown attributes that are named in an answer.
 const NAMED: usize = 8;
 /// "Unknown Attribute", as hundreds and rest.
-const UNKNOWN_ATTRIBUTE: [u8; 2] = [4, 20];
+const UNKNOWN_ATTRIBUTE: [u8; 4] = [0, 0, 4, 20];
 
 /// The answer to `message`, which came from `from`; nothing to what is no Binding request. It is at most one and a half times as long with the headers
 /// of IP and UDP, so that it is no use for a flood in somebody else's name.
 #[must_use]
 pub fn answer(message: &[u8], from: SocketAddr) -> Option<Vec<u8>> {
-    let (header, attributes) = message.split_at_checked(HEADER)?;
-    let (kind, length, cookie) = (u16_at(header, 0)?, u16_at(header, 2)?, u32_at(header, 4)?);
-    if kind != REQUEST || cookie != COOKIE || usize::from(length) != attributes.len() || message.len() > LONGEST {
-        return None;
-    }
-    let transaction = &header[8..HEADER];
-    let unknown = unknown_attributes(attributes)?;
+    let message = Message::read(message).filter(|read| read.kind == REQUEST && message.len() <= LONGEST)?;
+    let unknown: Vec<u8> = message
+        .attributes()
+        .map(|attribute| attribute.kind)
+        .filter(|kind| *kind < OPTIONAL && !KNOWN.contains(kind))
+        .take(NAMED)
+        .flat_map(u16::to_be_bytes)
+        .collect();
     if unknown.is_empty() {
-        let mut address = Vec::with_capacity(20);
-        put_xored(from, transaction, &mut address);
-        return Some(encode(SUCCESS, transaction, &[(XOR_MAPPED_ADDRESS, &address)]));
+        // A socket of both families tells IPv4 addresses by mapped ones.
+        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+        let address = xored(from, &message.transaction);
+        return Some(encode(SUCCESS, &message.transaction, &[(attribute::XOR_MAPPED_ADDRESS, &address)]));
     }
-    let code = [[0, 0], UNKNOWN_ATTRIBUTE].concat();
-    let named: Vec<u8> = unknown.iter().take(NAMED).flat_map(|attribute| attribute.to_be_bytes()).collect();
-    Some(encode(ERROR, transaction, &[(ERROR_CODE, &code), (UNKNOWN_ATTRIBUTES, &named)]))
-}
-
-/// Those that would have to be understood and are not; `None` if the attributes are cut off.
-fn unknown_attributes(mut attributes: &[u8]) -> Option<Vec<u16>> {
-    let mut unknown = Vec::new();
-    while !attributes.is_empty() {
-        let (kind, length) = (u16_at(attributes, 0)?, usize::from(u16_at(attributes, 2)?));
-        if kind < OPTIONAL && !KNOWN.contains(&kind) {
-            unknown.push(kind);
-        }
-        attributes = attributes.get(4 + length.next_multiple_of(4)..)?;
-    }
-    Some(unknown)
-}
-
-/// Section 14.2: hidden from routers that rewrite addresses wherever they see them.
-fn put_xored(address: SocketAddr, transaction: &[u8], out: &mut Vec<u8>) {
-    let ip = address.ip().to_canonical();
-    let family: u8 = if ip.is_ipv4() { 1 } else { 2 };
-    out.extend([0, family]);
-    out.extend((address.port() ^ (COOKIE >> 16) as u16).to_be_bytes());
-    let octets = match ip {
-        IpAddr::V4(ip) => ip.octets().to_vec(),
-        IpAddr::V6(ip) => ip.octets().to_vec(),
-    };
-    let mask = COOKIE.to_be_bytes().into_iter().chain(transaction.iter().copied());
-    out.extend(octets.iter().zip(mask).map(|(octet, mask)| octet ^ mask));
-}
-
-fn encode(kind: u16, transaction: &[u8], attributes: &[(u16, &[u8])]) -> Vec<u8> {
-    let length: usize = attributes.iter().map(|(_, value)| 4 + value.len().next_multiple_of(4)).sum();
-    let mut message = Vec::with_capacity(HEADER + length);
-    message.extend(kind.to_be_bytes());
-    // Fits: a few short attributes.
-    message.extend((length as u16).to_be_bytes());
-    message.extend(COOKIE.to_be_bytes());
-    message.extend(transaction);
-    for (kind, value) in attributes {
-        message.extend(kind.to_be_bytes());
-        message.extend((value.len() as u16).to_be_bytes());
-        message.extend(*value);
-        message.resize(message.len().next_multiple_of(4), 0);
-    }
-    message
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+    let attributes: [(u16, &[u8]); 2] = [(attribute::ERROR_CODE, &UNKNOWN_ATTRIBUTE), (attribute::UNKNOWN_ATTRIBUTES, &unknown)];
+    Some(encode(ERROR, &message.transaction, &attributes))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::HEADER;
 
     /// The transaction of the test vectors in RFC 5769, section 2.
     const TRANSACTION: [u8; 12] = [0xb7, 0xe7, 0xa7, 0x01, 0xbc, 0x34, 0xd6, 0x86, 0xfa, 0x87, 0xdf, 0xae];
