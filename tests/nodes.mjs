@@ -68,3 +68,21 @@ export async function reachedThrough(t, relay, page, browser, url) {
   assert.match(path, /^(direct|relayed)$/)
   await stranger.evaluate(() => window.shoal.stop())
 }
+
+/** What the page's browser gathers with these STUN and TURN servers. @returns {Promise<{ type: string, address: string }[]>} */
+export const gathered = (page, iceServers) => page.evaluate(gather, iceServers)
+
+async function gather(iceServers) {
+  const connection = new RTCPeerConnection({ iceServers })
+  const found = []
+  connection.onicecandidate = ({ candidate }) => candidate?.address && found.push({ type: candidate.type, address: candidate.address })
+  const gathered = new Promise((resolve) => {
+    connection.onicegatheringstatechange = () => connection.iceGatheringState === 'complete' && resolve()
+    setTimeout(resolve, 10_000)
+  })
+  connection.createDataChannel('any')
+  await connection.setLocalDescription()
+  await gathered
+  connection.close()
+  return found
+}

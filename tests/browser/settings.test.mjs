@@ -135,7 +135,7 @@ test('a wrong setting is refused in one line that names it', async (t) => {
   const page = await open()
   t.after(() => page.close())
   for (const [config, field] of [
-    [{ iceTransportPolicy: 'relay' }, 'iceTransportPolicy'],
+    [{ iceTransportPolicy: 'direct' }, 'iceTransportPolicy'],
     [{ connectionTimeout: 0 }, 'connectionTimeout'],
     [{ maxConnections: 1 }, 'maxConnections'],
     [{ transports: ['webrtc'] }, 'transports'],

@@ -4,7 +4,7 @@ import { after, before, test } from 'node:test'
 import { KINDS, launch } from '../browsers.mjs'
 import { ALONE, ownNetwork, refusal } from '../namespace.mjs'
 import { createNetworkThere, THERE } from '../networks.mjs'
-import { createPackageRelay, openPackage } from '../nodes.mjs'
+import { createPackageRelay, gathered, openPackage } from '../nodes.mjs'
 import { createRelay } from '../relay.mjs'
 
 /** STUN's usual port, in a network where nobody else has it. */
@@ -45,25 +45,9 @@ function behindARouter() {
       t.after(() => browser.close())
       const servers = [{ urls: `stun:${THERE}:${PORT}` }]
       const page = await openPackage(browser, site.url)
-      const found = await page.evaluate(candidates, servers)
+      const found = await gathered(page, servers)
       assert.ok(found.some(({ type, address }) => type === 'srflx' && address === outside), JSON.stringify(found))
       assert.ok(!found.some(({ type, address }) => type === 'host' && address === outside), JSON.stringify(found))
     })
   }
-}
-
-/** What a browser gathers with these servers. */
-async function candidates(iceServers) {
-  const connection = new RTCPeerConnection({ iceServers })
-  const found = []
-  connection.onicecandidate = ({ candidate }) => candidate?.address && found.push({ type: candidate.type, address: candidate.address })
-  const gathered = new Promise((resolve) => {
-    connection.onicegatheringstatechange = () => connection.iceGatheringState === 'complete' && resolve()
-    setTimeout(resolve, 10_000)
-  })
-  connection.createDataChannel('any')
-  await connection.setLocalDescription()
-  await gathered
-  connection.close()
-  return found
 }

@@ -17,6 +17,7 @@ use crate::{
     behaviour::{Behaviour, BehaviourEvent, PING, PING_TIMEOUT, SESSION, streams},
     content::offer::set_near,
     event::{ConnectionInfo, Event},
+    ice::{ICE, Ice},
     nearby::{NEARBY, Nearby},
     peers::{Carrying, Connection, Dial, Path},
     perf::{PERF, Perf},
@@ -53,6 +54,7 @@ pub struct Driver {
     shared: Shared,
     relays: Relays,
     nearby: Nearby,
+    ice: Ice,
     perf: Perf,
     dialling: Dialling,
     /// Connections that the pool ordered to be closed, and why.
@@ -75,11 +77,13 @@ impl Driver {
             tracing::error!(%error, "cannot accept direct connections");
         }
         let dialling = Dialling::default();
+        let ice = Ice::new(swarm.behaviour().webrtc.ice_servers());
         Self {
             swarm,
             shared,
             relays,
             nearby,
+            ice,
             perf: Perf::default(),
             dialling,
             closing: Vec::new(),
@@ -137,6 +141,7 @@ impl Driver {
         self.hasten();
         self.tend_sessions(now);
         self.tend_nearby(now);
+        self.tend_ice(now);
         self.tend_pool();
     }
 
@@ -153,6 +158,20 @@ impl Driver {
         if let Some(nearby) = self.nearby.news() {
             set_near(&self.shared, &nearby.peers);
             self.shared.emit(Event::Nearby { nearby });
+        }
+    }
+
+    /// Asks the relays for their STUN and TURN servers.
+    fn tend_ice(&mut self, now: Instant) {
+        if !self.shared.config.webrtc {
+            return;
+        }
+        let links: Vec<_> = self.relays.links().collect();
+        let relays: Vec<_> = links.iter().map(|(relay, _)| *relay).collect();
+        for relay in self.ice.due(&relays, now) {
+            if let Some((_, connection)) = links.iter().find(|(peer, _)| *peer == relay) {
+                self.swarm.behaviour_mut().streams.open(relay, *connection, ICE);
+            }
         }
     }
 
@@ -256,6 +275,8 @@ impl Driver {
         if transport.is_server() {
             self.relays.connected(peer, connection.id, &connection.address);
             self.keep_relays();
+            // Before the first dial, which takes more round trips than the answer.
+            self.tend_ice(Instant::now());
             for (_, peer, via) in std::mem::take(&mut self.unsent) {
                 self.dial(peer, via);
             }
@@ -350,6 +371,11 @@ impl Driver {
             }
             streams::Event::Opened { peer, protocol, stream, .. } if protocol == NEARBY => {
                 platform::spawn(self.nearby.clone().stay(peer, stream));
+            }
+            streams::Event::Opened { peer, protocol, stream, .. } if protocol == ICE => {
+                if let Some(address) = self.relays.address_of(&peer) {
+                    platform::spawn(self.ice.clone().hear(peer, address.clone(), stream));
+                }
             }
             streams::Event::Failed { peer, protocol, unsupported, .. } if protocol == NEARBY => self.nearby.failed(peer, unsupported),
             streams::Event::Opened { peer, connection, inbound, mut stream, .. } => {

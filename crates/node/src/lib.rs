@@ -40,6 +40,8 @@ pub mod event;
 pub mod gate;
 #[cfg(target_arch = "wasm32")]
 pub mod history;
+#[cfg(target_arch = "wasm32")]
+pub mod ice;
 #[cfg(all(target_arch = "wasm32", feature = "measure"))]
 pub mod measure;
 #[cfg(target_arch = "wasm32")]

@@ -350,6 +350,11 @@ impl Relays {
         self.connections.iter().filter(|link| self.manager.contains(&link.peer)).map(|link| (link.peer, link.id))
     }
 
+    /// By which address this relay is connected.
+    pub fn address_of(&self, relay: &PeerId) -> Option<&Multiaddr> {
+        self.link(relay).map(|link| &link.address)
+    }
+
     /// Addresses of the relays that can be dialled through, each ending in the relay's PeerId.
     pub fn connected_addresses(&self) -> impl Iterator<Item = &Multiaddr> {
         self.connections.iter().filter(|link| self.manager.contains(&link.peer)).map(|link| &link.address)

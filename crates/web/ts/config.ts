@@ -93,7 +93,7 @@ export function complete(config: NodeConfig, page: string | undefined): Settings
     ...carried,
     store: store(fields['store']),
     iceServers,
-    iceTransportPolicy: icePolicy(fields['iceTransportPolicy'] ?? 'all', iceServers),
+    iceTransportPolicy: icePolicy(fields['iceTransportPolicy'] ?? 'all'),
     metadata: metadata(fields['metadata']),
     connectionTimeout: integer('connectionTimeout', fields['connectionTimeout'], TIMEOUT, 'milliseconds'),
     idleTimeout: integer('idleTimeout', fields['idleTimeout'], IDLE, 'milliseconds'),
@@ -201,11 +201,8 @@ function iceServer(field: string, value: unknown): IceServer {
   return complete
 }
 
-function icePolicy(value: unknown, servers: IceServer[]): Settings['iceTransportPolicy'] {
+function icePolicy(value: unknown): Settings['iceTransportPolicy'] {
   if (value !== 'all' && value !== 'relay') throw invalid('iceTransportPolicy', `${show(value)} is not a policy; write "all" or "relay"`)
-  if (value === 'relay' && !servers.some(({ urls }) => urls.some((url) => url.startsWith('turn')))) {
-    throw invalid('iceTransportPolicy', '"relay" allows connections through TURN servers only, and iceServers names none; add one, or write "all"')
-  }
   return value
 }
 

@@ -50,11 +50,14 @@ export interface NodeConfig {
   transports?: ('websocket' | 'webtransport' | 'webrtc')[]
   /** Where blocks and the identity are kept. Default `{ kind: 'indexeddb', name: 'shoal' }`. `memory` forgets all when the page closes. */
   store?: { kind?: 'indexeddb' | 'memory'; name?: string }
-  /** STUN and TURN servers for WebRTC, as in `RTCConfiguration`. Default: none, which is enough inside one network. */
+  /**
+   * STUN and TURN servers for WebRTC, as in `RTCConfiguration`, besides those that the relays have: they tell them, with credentials for this node.
+   * Default: none.
+   */
   iceServers?: { urls: string | string[]; username?: string; credential?: string }[]
   /**
    * Which addresses peers are told for direct connections, as in `RTCConfiguration`: `relay` tells those of TURN servers only, so that no peer learns
-   * this device's own; `iceServers` must then name one. Default `all`.
+   * this device's own. Without one, of a relay or of `iceServers`, there are no direct connections then. Default `all`.
    */
   iceTransportPolicy?: 'all' | 'relay'
   /** What this node tells other peers about itself by libp2p identify. Default `{ client: 'shoal', version: <package version> }`. */

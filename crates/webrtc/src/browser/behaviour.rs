@@ -22,7 +22,7 @@ use super::{
     error::Error,
     handler::{Handler, OpenSignaling},
     is_direct,
-    port::{PathChange, Shim, Statistics},
+    port::{IceServers, PathChange, Shim, Statistics},
     transport::{Ends, InboundSignaling, SignalingRequest},
 };
 
@@ -83,6 +83,11 @@ impl Behaviour {
     pub fn traces(&self, peer: &PeerId) -> impl Future<Output = JsValue> + 'static {
         let receiver = self.shim.traces(peer);
         async move { receiver.await.unwrap_or_else(|_| js_sys::Array::new().into()) }
+    }
+
+    /// By which further servers are given to it while it runs.
+    pub fn ice_servers(&self) -> IceServers {
+        IceServers((*self.shim).clone())
     }
 
     fn request(&mut self, request: SignalingRequest) {

@@ -62,10 +62,10 @@ pub struct IceServer {
 }
 
 impl Config {
-    /// The browser's `RTCConfiguration`.
-    pub(super) fn to_rtc_configuration(&self) -> Object {
+    /// The browser's `RTCConfiguration`, with these servers besides its own.
+    pub(super) fn to_rtc_configuration(&self, more: &[IceServer]) -> Object {
         let servers = Array::new();
-        for server in &self.ice_servers {
+        for server in self.ice_servers.iter().chain(more) {
             let urls: Array = server.urls.iter().map(JsValue::from).collect();
             let entry = Object::new();
             set(&entry, "urls", &urls);

@@ -30,6 +30,7 @@ pub use config::{Config, IceServer};
 pub use connection::Connection;
 pub use error::Error;
 pub use handler::Handler;
+pub use port::IceServers;
 pub use port::{Port, Statistics};
 pub use transport::Transport;
 

@@ -16,7 +16,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::{MessagePort, RtcDataChannel};
 
 use super::{
-    config::{Config, set},
+    config::{Config, IceServer, set},
     error::Error,
     peer::{Peer, PeerState},
 };
@@ -109,13 +109,31 @@ pub(super) struct PathChange {
     pub(super) interrupted: bool,
 }
 
+/// STUN and TURN servers that become known, or whose credentials change, while the transport runs. Clones are the same.
+#[derive(Clone)]
+pub struct IceServers(pub(super) Shim);
+
+impl IceServers {
+    /// Gives connections that begin from now on these servers besides those of the [`Config`], in the place of those that were set before.
+    pub fn set(&self, servers: &[IceServer]) {
+        let Inner { configuration, config, .. } = &*self.0.0;
+        configuration.replace(config.to_rtc_configuration(servers));
+    }
+}
+
+impl std::fmt::Debug for IceServers {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("IceServers")
+    }
+}
+
 /// The peer connections of this node, seen from here. Clones are the same.
 #[derive(Clone)]
 pub(super) struct Shim(Rc<Inner>);
 
 struct Inner {
     port: Port,
-    configuration: Object,
+    configuration: RefCell<Object>,
     config: Config,
     next_id: Cell<u32>,
     peers: RefCell<LiteMap<u32, Weak<PeerState>>>,
@@ -137,7 +155,7 @@ impl Shim {
             port.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
             Inner {
                 port,
-                configuration: config.to_rtc_configuration(),
+                configuration: RefCell::new(config.to_rtc_configuration(&[])),
                 config: config.clone(),
                 next_id: Cell::new(1),
                 peers: RefCell::default(),
@@ -178,7 +196,7 @@ impl Shim {
         self.0.peers.borrow_mut().insert(id, Rc::downgrade(&state));
         let peer = Peer::new(state);
         let command = self.command(op, id, text);
-        set(&command, "configuration", &self.0.configuration);
+        set(&command, "configuration", &self.0.configuration.borrow());
         set(&command, "peer", &peer_id.to_string().into());
         self.post(&command)?;
         Ok(peer)
