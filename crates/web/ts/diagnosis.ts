@@ -166,13 +166,13 @@ function between(own: ConnectionInfo[]): string[] {
 function iceCauses({ iceServers, problems }: Attempt, { local, remote }: Attempt['candidates']): string[] {
   const has = (side: Record<string, number>, ...kinds: string[]) => kinds.some((kind) => (side[kind] ?? 0) > 0)
   const none = (side: Record<string, number>) => Object.keys(side).length === 0
-  const turn = 'A TURN server in `iceServers` would carry it.'
-  if (none(local)) return ['This browser found no address of its own to be reached at: it is offline, or an extension or policy keeps WebRTC from using the network.']
+  const turn = 'A TURN server would carry it: that of a relay, where its operator offers one, or one in `iceServers`.'
+  if (none(local)) return ['This browser found no address of its own to be reached at: it is offline, or an extension or policy keeps WebRTC from using the network. With `iceTransportPolicy: "relay"`, no TURN server has answered.']
   if (none(remote)) return ['The peer told no address to be reached at: its browser or its network keeps WebRTC from being used.']
   const said = ['Both sides tried every pair of their addresses, and no packet came through.']
   const global = [local, remote].map((side) => has(side, 'srflx', 'relay'))
   if (iceServers === 0 && !global[0]) {
-    said.push('This side knows only addresses of its own network, as no STUN server is configured: two browsers of different networks cannot meet. Name one in `iceServers`.')
+    said.push('This side knows only addresses of its own network, as no STUN server is configured, and no relay offers one: two browsers of different networks cannot meet. Name one in `iceServers`.')
   } else if (!global[0]) {
     said.push(`The STUN or TURN servers did not tell this side its public address${problems.length > 0 ? ` (${problems.join('; ')})` : ''}: a firewall blocks UDP, or the servers are wrong.`)
   }
