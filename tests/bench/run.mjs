@@ -14,6 +14,7 @@ import { parseArgs } from 'node:util'
 import { buildAll } from '../../crates/web/build/all.mjs'
 import { bootstrap } from '../../crates/web/build/bootstrap.mjs'
 import { root } from '../../crates/web/build/paths.mjs'
+import { recipe } from '../../crates/web/build/recipe.mjs'
 import { measure } from '../../crates/web/build/size.mjs'
 import { clock } from '../../crates/web/build/steps.mjs'
 import { ensureBrowsers, launch } from '../browsers.mjs'
@@ -307,7 +308,7 @@ async function judge() {
     most('websocket, dial with Noise and yamux (ms)', 50),
     least('websocket transport, up (share of raw)', 0.9),
     least('websocket transport, down (share of raw)', 0.9),
-    most('size, wasm and JavaScript (bytes in brotli)', 500_000),
+    most('size, wasm and JavaScript (bytes in brotli)', recipe.budget.total),
   ]
   return values.only ? goals.filter(({ value }) => value !== undefined) : goals
 }
