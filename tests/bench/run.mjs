@@ -17,13 +17,14 @@ import { root } from '../../crates/web/build/paths.mjs'
 import { recipe } from '../../crates/web/build/recipe.mjs'
 import { measure } from '../../crates/web/build/size.mjs'
 import { clock } from '../../crates/web/build/steps.mjs'
-import { ensureBrowsers, launch } from '../browsers.mjs'
+import { ensureBrowsers, KINDS, launch } from '../browsers.mjs'
 import { median, publishSmall, roundTrips } from '../urgent.mjs'
 import * as contenders from './contenders.mjs'
 import { crowd } from './crowd.mjs'
 import { machine, processorTime } from './machine.mjs'
 import { buildStream } from './stream.mjs'
 import { buildWebsocket, websocket } from './websocket.mjs'
+import { buildWebTransport, webtransport } from './webtransport.mjs'
 
 const STREAM = 100_000_000
 const FILE = 64_000_000
@@ -42,10 +43,11 @@ const rounds = Number(values.rounds ?? (values.quick ? 1 : 3))
 if (!Number.isInteger(rounds) || rounds < 1 || rounds > 50) throw new Error(`--rounds ${values.rounds}: give a number from 1 to 50`)
 
 await bootstrap()
-await ensureBrowsers(['chromium'])
+await ensureBrowsers()
 await buildAll()
 await buildStream()
 await buildWebsocket()
+await buildWebTransport()
 
 /** Everything measured, by name; each a list with one value a round. */
 const measured = {}
@@ -82,6 +84,7 @@ async function workRound() {
     'shoal, 64 MB file': (name) => besideRaw(name, shoal('indexeddb'), shoalFile),
     'shoal, urgent': besideBulk,
     websocket: besideSocket,
+    webtransport: besideSession,
     ...others,
   }
   const wanted = Object.entries(works).filter(([name]) => name.includes(values.only))
@@ -195,6 +198,36 @@ async function besideSocket() {
   } finally {
     await socket.close()
     await browser.close()
+  }
+}
+
+/** WebTransport with Noise and libp2p's streams between two measurements of a bare session, in each direction; and how long a dial takes. */
+async function besideSession() {
+  for (const kind of KINDS) {
+    const browser = await launch(kind)
+    const session = await webtransport(browser)
+    const name = `${kind}, webtransport`
+    try {
+      const times = { raw: [], own: [] }
+      for (let dial = 0; dial < DIALS; dial += 1) {
+        times.raw.push(await session.rawDial())
+        times.own.push(await session.dial())
+      }
+      note(`${name}, bare dial (ms)`, median(times.raw))
+      note(`${name}, dial with Noise (ms)`, median(times.own))
+      for (const [direction, up, down] of [['up', SOCKET, 1], ['down', 0, SOCKET]]) {
+        for (const each of [session.raw, session.secured]) await each(up, down)
+        const before = await session.raw(up, down)
+        const secured = await session.secured(up, down)
+        const limit = (before + (await session.raw(up, down))) / 2
+        note(`${name}, bare, ${direction} (MB/s)`, SOCKET / 1_000 / limit)
+        note(`${name}, libp2p stream, ${direction} (MB/s)`, SOCKET / 1_000 / secured)
+        note(`${name}, libp2p stream, ${direction} (share of raw)`, limit / secured)
+      }
+    } finally {
+      await session.close()
+      await browser.close()
+    }
   }
 }
 

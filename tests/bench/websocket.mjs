@@ -22,11 +22,26 @@ window.socket = (method, ...args) =>
   })
 `
 
-/** What a bare socket does: everything is handed to the browser at once, which is as fast as it gets. */
-const WORKER = `
+/** A worker with functions of its own besides those of the page's half: `raw` is their source, `names` an object of them. */
+const worker = (raw, names) => `
 import init, * as transport from './${CRATE.replaceAll('-', '_')}.js'
-const MESSAGE = 64 * 1024
 const loading = init()
+${raw}
+const own = ${names}
+
+onmessage = async ({ data: { method, args } }) => {
+  try {
+    await loading
+    postMessage({ time: await (own[method] ?? transport[method])(...args) })
+  } catch (error) {
+    postMessage({ error: String(error) })
+  }
+}
+`
+
+/** What a bare socket does: everything is handed to the browser at once, which is as fast as it gets. */
+const RAW = `
+const MESSAGE = 64 * 1024
 
 async function raw(url, up, down) {
   const socket = new WebSocket(url)
@@ -52,15 +67,6 @@ function swapped(number) {
   view.setBigUint64(0, number)
   return new BigUint64Array(view.buffer)[0]
 }
-
-onmessage = async ({ data: { method, args } }) => {
-  try {
-    await loading
-    postMessage({ time: await (method === 'raw' ? raw : transport[method])(...args) })
-  } catch (error) {
-    postMessage({ error: String(error) })
-  }
-}
 `
 
 /** Compiles both halves. */
@@ -73,12 +79,7 @@ export async function buildWebsocket() {
 export async function websocket(browser) {
   const far = start(join(target, 'release', 'examples', 'websocket_peer'), [], { stdio: ['pipe', 'pipe', 'inherit'] })
   const { value: port } = await createInterface({ input: far.stdout })[Symbol.asyncIterator]().next()
-  const pages = await createPages({ script: PAGE, files: { 'worker.js': WORKER } })
-  await bindWasm(CRATE, pages.path)
-  const relay = await createRelay({ webRoot: pages.path })
-  const page = await openApp(browser, relay.url, { ready: false })
-  await page.waitForFunction(() => window.socket !== undefined, { timeout: 30_000 })
-  const call = (method, ...args) => page.evaluate((method, args) => window.socket(method, ...args), method, args)
+  const { call, close } = await workerPage(browser, RAW, '{ raw }')
   return {
     /** Milliseconds until a connection with Noise and yamux stands. */
     dial: () => call('dial', `/ip4/127.0.0.1/tcp/${port}/ws`),
@@ -89,10 +90,25 @@ export async function websocket(browser) {
     /** The same over Noise and yamux. */
     secured: (up, down) => call('secured', `/ip4/127.0.0.1/tcp/${port}/ws`, up, down),
     async close() {
+      await close()
+      far.stdin.end()
+    },
+  }
+}
+
+/** A page whose worker has the page's half, and functions of one's own. */
+export async function workerPage(browser, raw, names) {
+  const pages = await createPages({ script: PAGE, files: { 'worker.js': worker(raw, names) } })
+  await bindWasm(CRATE, pages.path)
+  const relay = await createRelay({ webRoot: pages.path })
+  const page = await openApp(browser, relay.url, { ready: false })
+  await page.waitForFunction(() => window.socket !== undefined, { timeout: 30_000 })
+  return {
+    call: (method, ...args) => page.evaluate((method, args) => window.socket(method, ...args), method, args),
+    async close() {
       await page.close()
       await relay.stop()
       await pages.remove()
-      far.stdin.end()
     },
   }
 }

@@ -1,5 +1,6 @@
-//! The page's half of the WebSocket measurement: the node's own transport moves bytes between a worker and a native peer, once as it is and
-//! once with Noise and yamux on it. The other half is `relay-server/examples/websocket_peer.rs`.
+//! The page's half of the measurement of WebSockets and WebTransport: the node's own transports move bytes between a worker and a native peer, the former
+//! once as it is and once with Noise and yamux on it. The other halves are `relay-server/examples/websocket_peer.rs` and
+//! `crates/webtransport/examples/measure.rs`.
 #![cfg(target_arch = "wasm32")]
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, StreamExt};
@@ -7,6 +8,7 @@ use libp2p::{
     Multiaddr, PeerId, StreamProtocol, Swarm, Transport as _,
     core::{
         Endpoint,
+        muxing::StreamMuxerBox,
         transport::{DialOpts, PortUse},
         upgrade::Version,
     },
@@ -15,7 +17,7 @@ use libp2p::{
     swarm::{self, SwarmEvent},
     yamux,
 };
-use shoal_node::transport::{race::Race, websocket::Transport};
+use shoal_node::transport::{race::Race, websocket::Transport, webtransport};
 use shoal_protocol::addresses::{Filter, Reach};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
@@ -25,7 +27,7 @@ const PERF: StreamProtocol = StreamProtocol::new("/perf/1.0.0");
 /// Bytes written or read at once.
 const CHUNK: usize = 64 * 1024;
 
-/// Milliseconds from the dial to a connection with Noise and yamux, as the node makes it.
+/// Milliseconds from the dial to a connection with Noise and a muxer, as the node makes it.
 #[wasm_bindgen]
 pub async fn dial(address: String) -> Result<f64, JsError> {
     let began = now();
@@ -48,7 +50,7 @@ pub async fn bare(address: String, up: f64, down: f64) -> Result<f64, JsError> {
     Ok(now() - began)
 }
 
-/// The same over Noise and yamux, by `/perf/1.0.0`.
+/// The same over a libp2p stream, by `/perf/1.0.0`.
 #[wasm_bindgen]
 pub async fn secured(address: String, up: f64, down: f64) -> Result<f64, JsError> {
     let (mut swarm, peer) = connected(&address).await?;
@@ -79,8 +81,15 @@ fn transport() -> Transport {
 /// A swarm that is connected to the address, composed as the node's is for relays.
 async fn connected(address: &str) -> Result<(Swarm<libp2p_stream::Behaviour>, PeerId), JsError> {
     let key = Keypair::generate_ed25519();
-    let transport =
-        transport().upgrade(Version::V1Lazy).authenticate(noise::Config::new(&key)?).multiplex(yamux::Config::default()).boxed();
+    let secured = transport()
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise::Config::new(&key)?)
+        .multiplex(yamux::Config::default())
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let transport = webtransport::Transport::new(&key, Some(Filter::new(Reach::Loopback)), Race::default())
+        .or_transport(secured)
+        .map(|either, _| either.into_inner())
+        .boxed();
     let mut swarm = Swarm::new(transport, libp2p_stream::Behaviour::new(), key.public().to_peer_id(), swarm::Config::with_wasm_executor());
     swarm.dial(parse(address)?)?;
     loop {
