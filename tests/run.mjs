@@ -161,7 +161,7 @@ function nodeCounts(output) {
 /** Cargo's tests. Those marked `#[ignore]` measure or take long, and are left to the long run, which is said. */
 async function nativeTests() {
   const args = ['test', '--locked', '--release', '--workspace', '--no-fail-fast']
-  if (values.long) return counted('cargo', [...args, '--', '--include-ignored'], cargoCounts, { PROPTEST_CASES: LONG_CASES, ...LONG_SEEDS })
+  if (values.long) return counted('cargo', [...args, '--', '--include-ignored'], cargoCounts, { PROPTEST_CASES: LONG_CASES, ...LONG_SEEDS, SHOAL_LONG: '1' })
   const counts = await counted('cargo', args, cargoCounts)
   if (counts.ignored > 0) console.log(`${counts.ignored} tests that are marked as ignored (measurements) are left to "npm run test:long"`)
   return counts

@@ -91,6 +91,11 @@ fn is_dns_name(name: &str) -> bool {
         && !name.ends_with(|last: char| last.is_ascii_digit() && !name.contains(char::is_alphabetic))
 }
 
+/// Whether it is a name that can have an address and a certificate of its own.
+pub(crate) fn is_domain(name: &str) -> bool {
+    is_dns_name(name) && name.contains('.') && name.contains(char::is_alphabetic)
+}
+
 fn with_peer(address: Multiaddr, peer: PeerId) -> Multiaddr {
     match address.iter().last() {
         Some(Protocol::P2p(_)) => address,

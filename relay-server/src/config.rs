@@ -8,6 +8,7 @@ use libp2p::{Multiaddr, multiaddr::Protocol};
 use shoal_protocol::limits::NEARBY_DEVICES_PER_GROUP;
 
 use crate::{
+    bootstrap,
     settings::{Config, Port, Settings, Turn},
     way::Way,
 };
@@ -130,15 +131,7 @@ fn check(config: &Config) -> Result<(), ConfigError> {
         return refuse("log", &config.log, format!("{error}: use error, warn, info, debug or trace"));
     }
     check_ports(config)?;
-    for (setting, path) in [("tls_certificate", &config.tls_certificate), ("tls_key", &config.tls_key)] {
-        let given = !path.as_os_str().is_empty();
-        if given && config.tls == Port::Off {
-            return refuse(setting, &path.display(), "TLS is off: set tls to \"same\", or leave this out".into());
-        }
-        if !given && config.tls != Port::Off {
-            return refuse(setting, &"\"\"", "TLS needs a certificate and its key: name the PEM files, or set tls to \"off\"".into());
-        }
-    }
+    check_tls(config)?;
     if config.turn != Turn::Off && config.stun == Port::Off {
         return refuse(
             "turn",
@@ -158,6 +151,35 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     }
     check_ranges(config)?;
     check_shares(config)
+}
+
+/// The certificate is in files, or comes by ACME, where TLS is on.
+fn check_tls(config: &Config) -> Result<(), ConfigError> {
+    let refuse = |setting, value: &dyn Display, remedy: &str| {
+        let value = value.to_string();
+        let value = if value.is_empty() { "\"\"".to_owned() } else { value };
+        Err(ConfigError::Value { setting, value, remedy: remedy.to_owned() })
+    };
+    let acme = !config.acme_domain.is_empty();
+    if acme && config.tls == Port::Off {
+        return refuse("acme_domain", &config.acme_domain, "TLS is off: set tls to the address with port 443, or leave this out");
+    }
+    if acme && !bootstrap::is_domain(&config.acme_domain) {
+        return refuse("acme_domain", &config.acme_domain, "give one domain, such as relay.example");
+    }
+    for (setting, path) in [("tls_certificate", &config.tls_certificate), ("tls_key", &config.tls_key)] {
+        let given = !path.as_os_str().is_empty();
+        if given && config.tls == Port::Off {
+            return refuse(setting, &path.display(), "TLS is off: set tls to \"same\", or leave this out");
+        }
+        if given && acme {
+            return refuse(setting, &path.display(), "the certificate comes by acme_domain: leave one of them out");
+        }
+        if !given && !acme && config.tls != Port::Off {
+            return refuse(setting, &"", "TLS needs a certificate and its key: name the PEM files, or set acme_domain, or tls to \"off\"");
+        }
+    }
+    Ok(())
 }
 
 /// A port serves one of the protocols over UDP; over TCP, one that is shared is so on purpose.
@@ -413,6 +435,10 @@ mod tests {
             (&["--tls", "same"], "tls_certificate"),
             (&["--tls", "same", "--tls-certificate", "a.pem"], "tls_key"),
             (&["--tls-key", "a.pem"], "tls_key"),
+            (&["--acme-domain", "relay.example"], "acme_domain"),
+            (&["--tls", "same", "--acme-domain", "a.example,b.example"], "acme_domain"),
+            (&["--tls", "same", "--acme-domain", "192.0.2.1"], "acme_domain"),
+            (&["--tls", "same", "--acme-domain", "a.example", "--tls-key", "a.pem"], "tls_key"),
             (&["--tcp", "0.0.0.0:443", "--tls", "0.0.0.0:443", "--tls-certificate", "a.pem", "--tls-key", "a.pem"], "tls"),
         ] {
             let error = error_of(arguments);

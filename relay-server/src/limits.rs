@@ -76,6 +76,9 @@ pub(crate) const RATE_BUCKETS: usize = 65_536;
 /// How often the network interfaces are read again: a laptop changes its network, the relay's addresses follow.
 pub(crate) const INTERFACE_CHECK: Duration = Duration::from_secs(30);
 
+/// How long a certificate that could not be renewed waits for the next attempt: authorities allow a handful of failures an hour.
+pub(crate) const ACME_AGAIN: Duration = Duration::from_secs(3_600);
+
 /// How long the transports may take to say where they listen: they look at the network interfaces.
 pub(crate) const LISTENING: Duration = Duration::from_secs(2);
 

@@ -11,6 +11,7 @@
 //! UDP ─ ice: STUN, TURN
 //! ```
 
+mod acme;
 mod addresses;
 mod admission;
 mod arrivals;

@@ -23,6 +23,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use crate::{
+    acme::AcmeError,
     addresses::{self, Addresses},
     admission::{Door, Gate, Visitors},
     arrivals::{Arrival, Bounds, Transport},
@@ -65,6 +66,9 @@ pub(crate) enum ServerError {
     /// TLS cannot be offered.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Its certificate is not to be had.
+    #[error(transparent)]
+    Acme(#[from] AcmeError),
     /// The process lacks something that every process has.
     #[error("cannot start: {0}")]
     System(io::Error),
@@ -165,6 +169,8 @@ async fn serve(config: &Config) -> Result<(), ServerError> {
         open.spawn(Arc::clone(&entrance).serve(listener, purposes));
     }
     if let Some(tls) = tls {
+        tls.obtain().await?;
+        relay.update_addresses();
         let hangup = signal(SignalKind::hangup()).map_err(ServerError::System)?;
         open.spawn(tls.keep_current(hangup));
     }

@@ -56,6 +56,12 @@ settings! {
     tls_certificate, "SHOAL_TLS_CERTIFICATE": PathBuf = PathBuf::new();
     /// PEM file with the certificate's private key
     tls_key, "SHOAL_TLS_KEY": PathBuf = PathBuf::new();
+    /// Domain for which to get a certificate by ACME, instead of the two files; it agrees to the authority's terms
+    acme_domain, "SHOAL_ACME_DOMAIN": String = String::new();
+    /// The authority: the URL of its ACME directory
+    acme_directory, "SHOAL_ACME_DIRECTORY": String = "https://acme-v02.api.letsencrypt.org/directory".to_owned();
+    /// PEM file with the certificate by which the authority itself is known; empty: as this system knows it
+    acme_roots, "SHOAL_ACME_ROOTS": PathBuf = PathBuf::new();
     /// Where QUIC listens (UDP): `off`, `same` for the address and port of `listen`, or an address and port of its own
     quic, "SHOAL_QUIC": Port = Port::Off;
     /// Where WebTransport listens (UDP): `off`, `same` for the address and port of `listen`, or an address and port of its own
