@@ -100,7 +100,7 @@ export async function launch(kind, { profile, args = [], preferences = {}, env =
   const userDataDir = (profile ?? own).path
   // Chromium's sandbox refuses to run as root, which is what a container is.
   const unsandboxed = process.getuid?.() === 0 ? ['--no-sandbox'] : []
-  const browser = await puppeteer.launch({
+  const options = {
     browser: kind === 'firefox' ? 'firefox' : 'chrome',
     executablePath,
     userDataDir,
@@ -111,6 +111,12 @@ export async function launch(kind, { profile, args = [], preferences = {}, env =
     ...(kind === 'firefox'
       ? { args, extraPrefsFirefox: { ...FIREFOX_PREFERENCES, ...preferences } }
       : { args: [...CHROMIUM_FLAGS, ...unsandboxed, ...args] }),
+  }
+  const browser = await puppeteer.launch(options).catch((error) => {
+    // Seen once in some thousand starts: the process is there and says nothing for half a minute. Puppeteer has ended it by now.
+    if (error.name !== 'TimeoutError') throw error
+    console.log(`  ${kind} did not start in time: once more`)
+    return puppeteer.launch(options)
   })
   return {
     kind,
