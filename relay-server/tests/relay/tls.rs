@@ -15,7 +15,7 @@ use crate::{
         http,
         peer::Peer,
         program::{Relay, free_tcp_port, refusal},
-        soon,
+        soon, until,
     },
     ways::exchange,
 };
@@ -57,7 +57,7 @@ async fn one_port_serves_http_and_https_and_both_websockets() {
     exchange(&relay, (Peer::trusting(authority.trust()), &by_tls), (Peer::new(), &relay.address_by(&format!("/tcp/{port}/ws")))).await;
     let mut page = Peer::trusting(authority.trust());
     page.dial(by_tls.clone()).await.unwrap();
-    assert_eq!(relay.health()["ways"]["secureWebSocket"], 1);
+    until("its way", || relay.health()["ways"]["secureWebSocket"] == 1).await;
     let elsewhere = Authority::new();
     Peer::trusting(elsewhere.trust()).dial(by_tls).await.unwrap_err();
 }
