@@ -14,9 +14,11 @@
 mod acme;
 mod addresses;
 mod admission;
+mod apart;
 mod arrivals;
 mod behaviour;
 mod bootstrap;
+
 mod causes;
 mod config;
 mod counted;

@@ -17,6 +17,7 @@ use tracing::debug;
 
 use crate::{
     addresses::{self, Addresses},
+    apart::Apart,
     behaviour::{Behaviour, BehaviourEvent, worth_keeping},
     causes::Causes,
     ledger::Ledger,
@@ -45,7 +46,7 @@ pub(crate) struct Open {
 
 /// The swarm and what is known about it.
 pub(crate) struct Relay {
-    swarm: Swarm<Behaviour>,
+    swarm: Swarm<Apart<Behaviour>>,
     ledger: Ledger,
     addresses: Addresses,
     /// What listens, but for WebTransport, whose addresses are more than its socket.
@@ -77,7 +78,7 @@ impl Relay {
         addresses: Addresses,
     ) -> Result<Self, ServerError> {
         let swarm_config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(Duration::from_secs(config.idle_seconds));
-        let mut swarm = Swarm::new(transport, behaviour, key.public().to_peer_id(), swarm_config);
+        let mut swarm = Swarm::new(transport, Apart::new(behaviour), key.public().to_peer_id(), swarm_config);
         let listen = open.listen;
         swarm.listen_on(Way::WebSocket.address(listen)).map_err(|error| ServerError::System(io::Error::other(error)))?;
         for (setting, way, port) in [("quic", Way::Quic, config.quic), ("webtransport", Way::WebTransport, config.webtransport)] {

@@ -334,7 +334,7 @@ async function judge() {
       : [
           least('relay, reservations held', 9_900),
           least('relay, circuits held', 1_980),
-          most('relay, memory of each (KiB)', 64),
+          most('relay, memory of each (KiB)', 48),
           most('relay, memory of each circuit (KiB)', 48),
           least('relay, relayed (Mbit/s)', 400),
         ]),
