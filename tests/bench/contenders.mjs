@@ -21,6 +21,10 @@ async function pair(browsers, pages, global) {
     address: addresses[0],
     sending,
     receiving,
+    /** Browsers give the processes of pages that are not seen less of the processor. */
+    async front() {
+      for (const page of opened) await page.bringToFront()
+    },
     async close() {
       for (const page of opened) await page.close()
       await relay.stop()

@@ -114,14 +114,20 @@ async function besideRaw(name, open, work) {
     const pair = await open(browsers)
     opened.push(pair)
     const { once, after } = work(pair)
-    await raw.stream(WARM_UP)
     const limits = []
     const results = []
-    for (let turn = 0; turn < TURNS; turn += 1) {
+    const bare = async () => {
+      await raw.front()
       limits.push(await timed(() => raw.stream(STREAM)))
+    }
+    await raw.front()
+    await raw.stream(WARM_UP)
+    for (let turn = 0; turn < TURNS; turn += 1) {
+      await bare()
+      await pair.front()
       results.push(await once(timed))
     }
-    limits.push(await timed(() => raw.stream(STREAM)))
+    await bare()
     const limit = mean(limits, 'rate')
     note('raw channel (MB/s)', limit)
     note(`${name} (MB/s)`, mean(results, 'rate'))
