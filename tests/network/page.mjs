@@ -1,0 +1,109 @@
+// One browser in one site of the laboratory, with a page that runs a node. Its program is the laboratory's runner, which asks by lines of JSON and is
+// answered likewise: { "ok": … } or { "error": "…" }, one after the other. It ends when nobody can ask any more.
+//
+//   node page.mjs chromium
+//   {"call":"open","relay":"http://11.0.0.1:8080","within":60000}     → {"ok":"12D3KooW…"}
+//   {"call":"publish","bytes":200000}                                → {"ok":"bafk…"}
+//   {"call":"fetch","cid":"bafk…","peer":"12D3KooW…","within":20000}  → {"ok":{"first":412,"all":440,"path":"relayed"}}
+//
+// The page comes from this program itself, over loopback: a secure context, whatever is between the site and the internet.
+import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { extname, join, normalize } from 'node:path'
+import { createInterface } from 'node:readline'
+import { packageFiles } from '../../crates/web/build/paths.mjs'
+import { until } from '../app.mjs'
+import { launch } from '../browsers.mjs'
+import { openPackage, relaysOf, status } from '../nodes.mjs'
+
+const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.wasm': 'application/wasm' }
+const INDEX =
+  '<!doctype html><meta charset="utf-8"><title>Shoal test</title><link rel="icon" href="data:,">' +
+  `<script type="module">window.shoalPackage = await import('./index.js')</script>`
+
+const [kind] = process.argv.slice(2)
+const url = await serve()
+const browser = await launch(kind)
+let page
+
+const CALLS = {
+  /** A new page with a new node, in the place of the one before. @returns its PeerId, once others can reach it */
+  async open({ relay, within }) {
+    await page?.close()
+    page = await openPackage(browser, url)
+    await page.evaluate(async (config) => {
+      window.shoal = await window.shoalPackage.createNode(config)
+    }, { store: { kind: 'memory' }, bootstrap: [relay] })
+    await until(async () => (await status(page)).reachable, within, async () => `not reachable: ${await relaysOf(page)}`)
+    return page.evaluate(() => window.shoal.peerId)
+  },
+  /** Random bytes as content. @returns its CID */
+  publish: ({ bytes }) => page.evaluate(publish, bytes),
+  /** Gets a content from a peer. */
+  fetch: ({ cid, peer, within }) => page.evaluate(fetchFrom, cid, peer, within),
+  /** Waits for a direct connection to the peer of the last fetch. @returns milliseconds since that began, or null */
+  direct: ({ within }) => page.evaluate((within) => Promise.race([window.direct, new Promise((resolve) => setTimeout(resolve, within, null))]), within),
+  /** How it stands with a peer, and why. */
+  way: ({ peer }) => page.evaluate(wayTo, peer),
+}
+
+const answer = (value) => process.stdout.write(`${JSON.stringify(value)}\n`)
+answer({ ok: kind })
+for await (const line of createInterface({ input: process.stdin })) {
+  try {
+    const { call, ...question } = JSON.parse(line)
+    answer({ ok: await CALLS[call](question) })
+  } catch (error) {
+    answer({ error: String(error.message) })
+  }
+}
+await browser.kill()
+process.exit()
+
+/** Serves the npm package and a page that loads it. @returns {Promise<string>} where */
+async function serve() {
+  const server = createServer(async ({ url: asked }, response) => {
+    const path = normalize(new URL(asked, 'http://localhost').pathname)
+    try {
+      const body = path === '/' ? INDEX : await readFile(join(packageFiles, path))
+      response.writeHead(200, { 'content-type': TYPES[path === '/' ? '.html' : extname(path)] ?? 'application/octet-stream' }).end(body)
+    } catch {
+      response.writeHead(404).end()
+    }
+  })
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return `http://127.0.0.1:${server.address().port}/`
+}
+
+function publish(size) {
+  const bytes = new Uint8Array(size)
+  for (let start = 0; start < size; start += 65_536) crypto.getRandomValues(bytes.subarray(start, start + 65_536))
+  return window.shoal.publishContent(new Blob([bytes]))
+}
+
+async function fetchFrom(cid, peer, within) {
+  const began = performance.now()
+  const since = () => performance.now() - began
+  let first
+  let path
+  let direct
+  window.direct = (async () => {
+    while (since() < within) {
+      if ((await window.shoal.connections()).some((connection) => connection.peer === peer && connection.path === 'direct')) return (direct = since())
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+    return null
+  })()
+  const onProgress = (progress) => {
+    if (progress.bytes > 0) first ??= since()
+    path = progress.path ?? path
+  }
+  const { length } = await window.shoal.fetchContent(cid, { from: [peer], signal: AbortSignal.timeout(within), onProgress })
+  return { length, first: first ?? since(), all: since(), path, direct }
+}
+
+async function wayTo(peer) {
+  const { summary, reasons, attempts, connections } = await window.shoal.diagnose(peer)
+  const direct = attempts.some(({ steps }) => steps.ready !== undefined) || connections.some(({ path }) => path === 'direct')
+  return { direct, text: JSON.stringify({ summary, reasons, attempts }) }
+}

@@ -1,0 +1,69 @@
+//! A scenario that stands: its networks, its relay, and its peers, started side by side.
+
+use std::{
+    collections::BTreeMap,
+    process::Child,
+    sync::{Mutex, PoisonError},
+    thread,
+};
+
+use shoal_network::scenario::Scenario;
+
+use crate::{page::Page, problem::Problem, relay, world::World};
+
+/// Browsers that start at once: each takes more than a second of a processor.
+const AT_ONCE: usize = 4;
+
+/// One scenario, built.
+#[derive(Debug)]
+pub(crate) struct Lab {
+    pub(crate) world: World,
+    pages: BTreeMap<String, Page>,
+    /// The PeerIds of the pages.
+    ids: BTreeMap<String, String>,
+    _relay: Option<Child>,
+}
+
+impl Lab {
+    /// Builds it.
+    pub(crate) fn build(scenario: &Scenario) -> Result<Self, Problem> {
+        let world = World::build(&scenario.sites)?;
+        let relay = if scenario.peers.is_empty() { None } else { Some(relay::start(scenario.relay)?) };
+        let mut lab = Self { world, pages: BTreeMap::new(), ids: BTreeMap::new(), _relay: relay };
+        let waiting = Mutex::new(scenario.peers.iter());
+        let started = Mutex::new(Vec::new());
+        let start = || {
+            // The lock is given back before the browser starts.
+            let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+            while let Some((name, peer)) = next() {
+                let page = Page::start(name, &peer.site, peer.runs).and_then(|mut page| Ok((page.open(&relay::url())?, page)));
+                started.lock().unwrap_or_else(PoisonError::into_inner).push((name.clone(), page));
+            }
+        };
+        thread::scope(|scope| (0..AT_ONCE).for_each(|_| drop(scope.spawn(start))));
+        for (name, page) in started.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            let (id, page) = page?;
+            lab.ids.insert(name.clone(), id);
+            lab.pages.insert(name, page);
+        }
+        Ok(lab)
+    }
+
+    /// The page of a peer.
+    pub(crate) fn page(&mut self, name: &str) -> Result<&mut Page, Problem> {
+        self.pages.get_mut(name).ok_or_else(|| Problem::Scenario(format!("{name} is no peer")))
+    }
+
+    /// The PeerId of a peer.
+    pub(crate) fn id(&self, name: &str) -> Result<String, Problem> {
+        self.ids.get(name).cloned().ok_or_else(|| Problem::Scenario(format!("{name} is no peer")))
+    }
+
+    /// Gives all peers new pages, which know nothing of what was.
+    pub(crate) fn renew(&mut self) -> Result<(), Problem> {
+        for (name, page) in &mut self.pages {
+            self.ids.insert(name.clone(), page.open(&relay::url())?);
+        }
+        Ok(())
+    }
+}

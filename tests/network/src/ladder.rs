@@ -1,0 +1,107 @@
+//! A file over each of some links, by a direct connection between two pages, beside the same number of bytes over plain TCP.
+
+use std::{net::Ipv4Addr, thread, time::Duration};
+
+use shoal_network::{
+    profile,
+    scenario::{Event, Ladder, Rung},
+};
+
+use crate::{experiment::Counts, lab::Lab, problem::Problem, pump};
+
+const SENDER: &str = "sender";
+const RECEIVER: &str = "receiver";
+/// How long one transfer may take.
+const FILE: Duration = Duration::from_secs(400);
+/// How long the two may take to find a direct path before.
+const DIRECT: Duration = Duration::from_secs(40);
+/// A small file that makes the two connect.
+const FIRST: u64 = 1_000;
+
+/// What came of one link.
+struct Climb {
+    connect: Duration,
+    direct: Option<Duration>,
+    tcp: Option<Duration>,
+    pages: Duration,
+    path: String,
+}
+
+/// All links, one after the other.
+pub(crate) fn climb(lab: &mut Lab, ladder: &Ladder, counts: &mut Counts) -> Result<(), Problem> {
+    println!("  {:<16} {:>9} {:>9} {:>11} {:>11} {:>7}", "link", "usable", "direct", "TCP kB/s", "pages kB/s", "share");
+    for rung in &ladder.rungs {
+        match measure(lab, rung) {
+            Ok(result) => judge(rung, &result, counts),
+            Err(problem) => counts.claim(false, &format!("{}: {problem}", rung.link)),
+        }
+    }
+    Ok(())
+}
+
+fn measure(lab: &mut Lab, rung: &Rung) -> Result<Climb, Problem> {
+    lab.world.reshape(RECEIVER, profile::named(&rung.link).map_err(Problem::Scenario)?);
+    let tcp = match rung.event {
+        Event::Nothing => Some(pump::tcp(SENDER, address(), RECEIVER, rung.bytes)?),
+        Event::Blackout(_) | Event::Switch => None,
+    };
+    lab.renew()?;
+    let peer = lab.id(SENDER)?;
+    let small = lab.page(SENDER)?.publish(FIRST)?;
+    let connect = lab.page(RECEIVER)?.fetch(&small, &peer, DIRECT)?.all;
+    let direct = lab.page(RECEIVER)?.direct(&peer, DIRECT)?;
+    let cid = lab.page(SENDER)?.publish(rung.bytes)?;
+    lab.page(RECEIVER)?.begin_fetch(&cid, &peer, FILE)?;
+    happen(lab, rung)?;
+    let got = lab.page(RECEIVER)?.end_fetch(FILE)?;
+    let time = |milliseconds: f64| Duration::from_secs_f64(milliseconds / 1_000.0);
+    Ok(Climb { connect: time(connect), direct: direct.map(time), tcp, pages: time(got.all), path: got.path.unwrap_or_default() })
+}
+
+fn happen(lab: &Lab, rung: &Rung) -> Result<(), Problem> {
+    // A fifth of the transfer at the link's rate.
+    let rate = profile::named(&rung.link).map_err(Problem::Scenario)?.down.rate.unwrap_or(u64::MAX);
+    let fifth = Duration::from_secs_f64(rung.bytes as f64 * 8.0 / rate as f64 / 5.0);
+    match rung.event {
+        Event::Nothing => {}
+        Event::Blackout(seconds) => {
+            thread::sleep(fifth);
+            lab.world.cut(RECEIVER, true);
+            thread::sleep(Duration::from_secs(seconds));
+            lab.world.cut(RECEIVER, false);
+        }
+        Event::Switch => {
+            thread::sleep(fifth);
+            lab.world.switch_uplink(RECEIVER)?;
+        }
+    }
+    Ok(())
+}
+
+fn judge(rung: &Rung, result: &Climb, counts: &mut Counts) {
+    let speed = |time: Duration| rung.bytes as f64 / 1_000.0 / time.as_secs_f64();
+    let pages = speed(result.pages);
+    let share = result.tcp.map(|time| 100.0 * pages / speed(time));
+    let what = match rung.event {
+        Event::Nothing => rung.link.clone(),
+        Event::Blackout(seconds) => format!("{}, {seconds} s dark", rung.link),
+        Event::Switch => format!("{}, switch", rung.link),
+    };
+    let milliseconds = |time: Duration| format!("{} ms", time.as_millis());
+    println!(
+        "  {what:<16} {:>9} {:>9} {:>11} {pages:>11.0} {:>7}",
+        milliseconds(result.connect),
+        result.direct.map_or_else(|| "–".to_owned(), milliseconds),
+        result.tcp.map_or_else(|| "–".to_owned(), |time| format!("{:.0}", speed(time))),
+        share.map_or_else(|| "–".to_owned(), |share| format!("{share:.0} %")),
+    );
+    counts.claim(true, &format!("{what}: {} bytes arrived in {:.1} s, {} in the end", rung.bytes, result.pages.as_secs_f64(), result.path));
+    if let (Some(share), Some(least)) = (share, rung.percent_of_tcp) {
+        counts.claim(share >= least as f64, &format!("{what}: {share:.0} % of TCP's speed, {least} at least"));
+    }
+}
+
+/// Of the sender, which is the second site by name.
+fn address() -> Ipv4Addr {
+    Ipv4Addr::new(11, 1, 2, 2)
+}

@@ -1,0 +1,144 @@
+//! A page in a browser in a site, as `page.mjs` beside it drives it: one line of JSON for a question, one for the answer.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    path::Path,
+    process::{Child, ChildStdin, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, sync_channel},
+    thread,
+    time::Duration,
+};
+
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use shoal_network::scenario::Runs;
+
+use crate::{cage::FILES, problem::Problem, world::command};
+
+/// How long a browser may take to start on a machine that is busy.
+const START: Duration = Duration::from_secs(90);
+/// How long any question may take beyond the time that it names.
+const SLACK: Duration = Duration::from_secs(40);
+/// Milliseconds in which a page must be reachable.
+const REACHABLE: u64 = 60_000;
+
+/// A browser with at most one page.
+#[derive(Debug)]
+pub(crate) struct Page {
+    name: String,
+    child: Child,
+    input: ChildStdin,
+    answers: Receiver<String>,
+}
+
+/// A file as a page got it; times in milliseconds since it asked.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Got {
+    /// When the first bytes were there.
+    pub(crate) first: f64,
+    /// When all was.
+    pub(crate) all: f64,
+    /// By which path the last came.
+    pub(crate) path: Option<String>,
+    /// When a direct connection stood, if within the time.
+    pub(crate) direct: Option<f64>,
+}
+
+/// How a page stands with another peer.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Way {
+    /// Whether a direct connection was ever ready.
+    pub(crate) direct: bool,
+    /// Why it is as it is.
+    pub(crate) text: String,
+}
+
+impl Page {
+    /// Starts the browser.
+    pub(crate) fn start(name: &str, site: &str, runs: Runs) -> Result<Self, Problem> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("page.mjs");
+        let node = std::env::var("SHOAL_NODE").unwrap_or_else(|_| "node".to_owned());
+        let mut command = command(site, &node);
+        command.arg(script).arg(runs.name()).env("TMPDIR", FILES).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().map_err(Problem::system("starting node"))?;
+        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(Problem::Peer { who: name.to_owned(), text: "it has no pipes".to_owned() });
+        };
+        let (lines, answers) = sync_channel(1);
+        thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).all(|line| lines.send(line).is_ok()));
+        let page = Self { name: name.to_owned(), child, input, answers };
+        page.answer::<Value>(START)?;
+        Ok(page)
+    }
+
+    /// A new page with a new node, in the place of the one before. Its PeerId, once others can reach it.
+    pub(crate) fn open(&mut self, relay: &str) -> Result<String, Problem> {
+        self.ask(&json!({ "call": "open", "relay": relay, "within": REACHABLE }), Duration::from_millis(REACHABLE))
+    }
+
+    /// Random bytes as content. Its CID.
+    pub(crate) fn publish(&mut self, bytes: u64) -> Result<String, Problem> {
+        self.ask(&json!({ "call": "publish", "bytes": bytes }), Duration::ZERO)
+    }
+
+    /// Gets a content from a peer.
+    pub(crate) fn fetch(&mut self, cid: &str, peer: &str, within: Duration) -> Result<Got, Problem> {
+        self.begin_fetch(cid, peer, within)?;
+        self.end_fetch(within)
+    }
+
+    /// Begins to.
+    pub(crate) fn begin_fetch(&mut self, cid: &str, peer: &str, within: Duration) -> Result<(), Problem> {
+        self.send(&json!({ "call": "fetch", "cid": cid, "peer": peer, "within": within.as_millis() as u64 }))
+    }
+
+    /// Waits for what was begun.
+    pub(crate) fn end_fetch(&mut self, within: Duration) -> Result<Got, Problem> {
+        self.answer(within + SLACK)
+    }
+
+    /// Waits until there is a direct connection to a peer; milliseconds since the last fetch began, if there is one in time.
+    pub(crate) fn direct(&mut self, peer: &str, within: Duration) -> Result<Option<f64>, Problem> {
+        self.ask(&json!({ "call": "direct", "peer": peer, "within": within.as_millis() as u64 }), within)
+    }
+
+    /// How it stands with a peer.
+    pub(crate) fn way(&mut self, peer: &str) -> Result<Way, Problem> {
+        self.ask(&json!({ "call": "way", "peer": peer }), Duration::ZERO)
+    }
+
+    fn ask<T: DeserializeOwned>(&mut self, question: &Value, within: Duration) -> Result<T, Problem> {
+        self.send(question)?;
+        self.answer(within + SLACK)
+    }
+
+    fn send(&mut self, question: &Value) -> Result<(), Problem> {
+        writeln!(self.input, "{question}").map_err(Problem::system(format!("asking {}", self.name)))
+    }
+
+    fn answer<T: DeserializeOwned>(&self, within: Duration) -> Result<T, Problem> {
+        let problem = |text: String| Problem::Peer { who: self.name.clone(), text };
+        let line = self.answers.recv_timeout(within).map_err(|error| match error {
+            RecvTimeoutError::Timeout => problem(format!("no answer within {} s", within.as_secs())),
+            RecvTimeoutError::Disconnected => problem("its program has ended".to_owned()),
+        })?;
+        #[derive(Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        enum Answer<T> {
+            Ok(T),
+            Error(String),
+        }
+        match serde_json::from_str::<Answer<T>>(&line) {
+            Ok(Answer::Ok(value)) => Ok(value),
+            Ok(Answer::Error(text)) => Err(problem(text)),
+            Err(error) => Err(problem(format!("an answer that makes no sense ({error}): {line}"))),
+        }
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        // Its browser ends when its input does; at the end of the run all do anyway.
+        let _gone = self.child.try_wait();
+    }
+}

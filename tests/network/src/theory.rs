@@ -1,0 +1,87 @@
+//! Which two kinds of site can have a direct connection, and why. What the laboratory sees is compared with it.
+//!
+//! All routers here are Linux's, which let in only answers: from the same address and port to which something was sent (RFC 4787, "address and
+//! port-dependent filtering"). So both sides have to send to where the other will be seen, which they know from STUN, unless the port is another for
+//! each they talk to.
+
+use serde::Deserialize;
+
+use crate::site::Kind;
+
+/// How bytes go between two peers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Path {
+    /// From one to the other.
+    Direct,
+    /// Through the relay.
+    Relayed,
+}
+
+impl Path {
+    /// As in scenarios and tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Relayed => "relayed",
+        }
+    }
+}
+
+/// How peers come to a direct connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Means {
+    /// UDP alone, both sides at once, to addresses learnt by STUN: pages.
+    Udp,
+    /// UDP, and TCP to who can be dialled: programs.
+    UdpAndTcp,
+}
+
+/// The best path between two kinds of site, and why it is the best.
+pub fn best(means: Means, one: Kind, other: Kind) -> (Path, &'static str) {
+    use Kind::{Cone, Double, Firewalled, None, Symmetric, UdpBlocked};
+    let direct = |why| (Path::Direct, why);
+    let relayed = |why| (Path::Relayed, why);
+    match (one.min(other), one.max(other)) {
+        (None, UdpBlocked) if means == Means::UdpAndTcp => direct("TCP to a public address needs no hole"),
+        (_, UdpBlocked) => relayed("no UDP leaves one side"),
+        (None, _) => direct("who has a public address and lets everything in is reached whatever port the other gets"),
+        (Symmetric, Symmetric) => relayed("neither side knows the port that the other gets for it"),
+        (Symmetric, _) | (_, Symmetric) => {
+            relayed("the port that one side gets is another than STUN saw, and the other lets in only the one it sent to")
+        }
+        (Firewalled | Cone | Double, _) => direct("both keep their port for whomever they talk to, and both send first"),
+        (UdpBlocked, _) => relayed("no UDP leaves one side"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_does_not_matter_who_begins() {
+        for means in [Means::Udp, Means::UdpAndTcp] {
+            for one in Kind::ALL {
+                for other in Kind::ALL {
+                    assert_eq!(best(means, one, other), best(means, other, one));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn eleven_of_the_twenty_one_pairs_of_pages_can_be_direct() {
+        let mut count = 0;
+        for (index, one) in Kind::ALL.into_iter().enumerate() {
+            count += Kind::ALL.into_iter().skip(index).filter(|other| best(Means::Udp, one, *other).0 == Path::Direct).count();
+        }
+        assert_eq!(count, 11);
+    }
+
+    #[test]
+    fn programs_reach_a_public_address_without_udp() {
+        assert_eq!(best(Means::UdpAndTcp, Kind::UdpBlocked, Kind::None).0, Path::Direct);
+        assert_eq!(best(Means::Udp, Kind::UdpBlocked, Kind::None).0, Path::Relayed);
+    }
+}
