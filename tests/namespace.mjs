@@ -16,7 +16,7 @@ import { run, start } from '../crates/web/build/process.mjs'
 
 const INSIDE = 'SHOAL_OWN_NETWORK'
 /** What is needed, and the Debian package that has it. */
-const PROGRAMS = { unshare: 'util-linux', ip: 'iproute2', tc: 'iproute2', nft: 'nftables' }
+const PROGRAMS = { unshare: 'util-linux', setpriv: 'util-linux', ip: 'iproute2', tc: 'iproute2', nft: 'nftables' }
 /** Where Debian keeps what only administrators used to call. */
 const PATH = [process.env.PATH ?? '', '/usr/sbin', '/sbin'].join(delimiter)
 /** Root makes them as it is; anybody else, where the system allows it, as the root of a user namespace. */
@@ -62,7 +62,8 @@ export async function ownNetwork(url, setup = ADDRESSED) {
   process.exit(code)
 }
 
-async function ensurePrograms() {
+/** Makes sure that the programs with which networks are made are there: installs Debian's packages when it may, else says what to install. */
+export async function ensurePrograms() {
   if (process.platform !== 'linux') throw new Error('this suite needs Linux: it cuts connections by the firewall of a network namespace')
   const missing = Object.keys(PROGRAMS).filter((program) => !PATH.split(delimiter).some((directory) => directory && existsSync(join(directory, program))))
   if (missing.length === 0) return

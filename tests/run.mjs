@@ -2,7 +2,7 @@
 //
 //   npm test                              all stages
 //   npm test -- --only browser            one stage (its name, as printed); several times for several
-//   npm test -- --only browser transfer   of its suites, those whose file name contains the word
+//   npm test -- --only browser transfer   of its suites, those whose file name contains the word (likewise the scenarios of "network")
 //   npm run test:long                     also what takes long: cargo-deny, a minute of fuzzing for each target, and the property tests and
 //                                         simulations with more cases
 import { existsSync } from 'node:fs'
@@ -12,13 +12,14 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { buildAll } from '../crates/web/build/all.mjs'
 import { bootstrap } from '../crates/web/build/bootstrap.mjs'
-import { root, tools } from '../crates/web/build/paths.mjs'
+import { root, target, tools } from '../crates/web/build/paths.mjs'
 import { run, start } from '../crates/web/build/process.mjs'
 import { recipe } from '../crates/web/build/recipe.mjs'
 import { measure, table } from '../crates/web/build/size.mjs'
 import { clock } from '../crates/web/build/steps.mjs'
 import { ensureRust, ensureWasmBindgen } from '../crates/web/build/toolchain.mjs'
 import { ensureBrowsers } from './browsers.mjs'
+import { ensurePrograms } from './namespace.mjs'
 import { sweepTemporary } from './temporary.mjs'
 
 /** Crates whose code for the page is behind `cfg(target_arch = "wasm32")`, so that a native lint does not see it. */
@@ -66,6 +67,7 @@ const STAGES = {
   },
   interop: () => suites('interop'),
   browser: () => suites('browser'),
+  network,
   ...(values.long ? { fuzz, deny: cargoDeny } : {}),
 }
 
@@ -152,6 +154,11 @@ function wasmCounts(output) {
   return { passed: Number(passed), failed: Number(failed) }
 }
 
+function networkCounts(output) {
+  const [, passed, failed] = /^network: (\d+) passed, (\d+) failed$/m.exec(output) ?? [0, 0, 0]
+  return { passed: Number(passed), failed: Number(failed) }
+}
+
 /** What node's runner says at the end. A test that is skipped or left to do counts as failed: everything here must run. */
 function nodeCounts(output) {
   const number = (name) => Number(new RegExp(`^ℹ ${name} (\\d+)$`, 'm').exec(output)?.[1] ?? 0)
@@ -179,7 +186,7 @@ async function typescript() {
 async function suites(kind) {
   await buildAll()
   const directory = join(root, 'tests', kind)
-  const names = (await readdir(directory)).filter((name) => name.endsWith('.test.mjs') && (words.length === 0 || words.some((word) => name.includes(word)))).sort()
+  const names = (await readdir(directory)).filter((name) => name.endsWith('.test.mjs') && chosen(name)).sort()
   const total = { passed: 0, failed: 0 }
   for (const name of names) {
     console.log(`\n─ ${name}`)
@@ -200,6 +207,24 @@ async function suites(kind) {
   return total
 }
 
+/** The scenarios of the laboratory of networks, each in namespaces of its own that end with it. In a long run those that take minutes, too. */
+async function network() {
+  await ensurePrograms()
+  await buildAll()
+  // With the features of the whole workspace, as its tests were built.
+  await run('cargo', ['build', '--locked', '--release', '--workspace', '--bin', 'shoal-network', '--bin', 'shoal-network-peer'], { cwd: root })
+  const total = { passed: 0, failed: 0 }
+  for (const folder of values.long ? ['scenarios', 'scenarios/long'] : ['scenarios']) {
+    const directory = join(root, 'tests', 'network', folder)
+    for (const name of (await readdir(directory)).filter((name) => name.endsWith('.toml') && chosen(name)).sort()) {
+      const { passed, failed } = await counted(join(target, 'release', 'shoal-network'), [join(directory, name)], networkCounts, { SHOAL_NODE: process.execPath })
+      total.passed += passed
+      total.failed += failed
+    }
+  }
+  return total
+}
+
 /** Looks for new inputs from the corpus on. What is there already is replayed among the native tests, of which it is one. */
 function fuzz() {
   return counted(process.execPath, [join(root, 'tests', 'fuzz', 'run.mjs')], (output) => {
@@ -213,6 +238,11 @@ async function cargoDeny() {
   const program = join(tools, 'bin', 'cargo-deny')
   if (!existsSync(program)) await run('cargo', ['install', 'cargo-deny', '--locked', '--root', tools], { cwd: root })
   return check(program, ['--offline', 'check', 'bans', 'licenses', 'sources'])
+}
+
+/** Whether the words after the stage's name, if there are any, ask for this file. */
+function chosen(name) {
+  return words.length === 0 || words.some((word) => name.includes(word))
 }
 
 function packages(names) {

@@ -105,5 +105,6 @@ async function fetchFrom(cid, peer, within) {
 async function wayTo(peer) {
   const { summary, reasons, attempts, connections } = await window.shoal.diagnose(peer)
   const direct = attempts.some(({ steps }) => steps.ready !== undefined) || connections.some(({ path }) => path === 'direct')
-  return { direct, text: JSON.stringify({ summary, reasons, attempts }) }
+  const running = !direct && attempts.some(({ ended }) => ended === undefined)
+  return { direct, running, text: JSON.stringify({ summary, reasons, attempts }) }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use shoal_network::scenario::Scenario;
 
-use crate::{page::Page, problem::Problem, relay, world::World};
+use crate::{peer::Peer, problem::Problem, relay, world::World};
 
 /// Browsers that start at once: each takes more than a second of a processor.
 const AT_ONCE: usize = 4;
@@ -18,8 +18,8 @@ const AT_ONCE: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Lab {
     pub(crate) world: World,
-    pages: BTreeMap<String, Page>,
-    /// The PeerIds of the pages.
+    peers: BTreeMap<String, Peer>,
+    /// Their PeerIds.
     ids: BTreeMap<String, String>,
     _relay: Option<Child>,
 }
@@ -29,29 +29,29 @@ impl Lab {
     pub(crate) fn build(scenario: &Scenario) -> Result<Self, Problem> {
         let world = World::build(&scenario.sites)?;
         let relay = if scenario.peers.is_empty() { None } else { Some(relay::start(scenario.relay)?) };
-        let mut lab = Self { world, pages: BTreeMap::new(), ids: BTreeMap::new(), _relay: relay };
+        let mut lab = Self { world, peers: BTreeMap::new(), ids: BTreeMap::new(), _relay: relay };
         let waiting = Mutex::new(scenario.peers.iter());
         let started = Mutex::new(Vec::new());
         let start = || {
             // The lock is given back before the browser starts.
             let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
             while let Some((name, peer)) = next() {
-                let page = Page::start(name, &peer.site, peer.runs).and_then(|mut page| Ok((page.open(&relay::url())?, page)));
-                started.lock().unwrap_or_else(PoisonError::into_inner).push((name.clone(), page));
+                let peer = Peer::start(name, &peer.site, peer.runs).and_then(|mut peer| Ok((peer.open(&relay::url())?, peer)));
+                started.lock().unwrap_or_else(PoisonError::into_inner).push((name.clone(), peer));
             }
         };
         thread::scope(|scope| (0..AT_ONCE).for_each(|_| drop(scope.spawn(start))));
-        for (name, page) in started.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            let (id, page) = page?;
+        for (name, peer) in started.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            let (id, peer) = peer?;
             lab.ids.insert(name.clone(), id);
-            lab.pages.insert(name, page);
+            lab.peers.insert(name, peer);
         }
         Ok(lab)
     }
 
-    /// The page of a peer.
-    pub(crate) fn page(&mut self, name: &str) -> Result<&mut Page, Problem> {
-        self.pages.get_mut(name).ok_or_else(|| Problem::Scenario(format!("{name} is no peer")))
+    /// The peer of this name.
+    pub(crate) fn peer(&mut self, name: &str) -> Result<&mut Peer, Problem> {
+        self.peers.get_mut(name).ok_or_else(|| Problem::Scenario(format!("{name} is no peer")))
     }
 
     /// The PeerId of a peer.
@@ -59,10 +59,10 @@ impl Lab {
         self.ids.get(name).cloned().ok_or_else(|| Problem::Scenario(format!("{name} is no peer")))
     }
 
-    /// Gives all peers new pages, which know nothing of what was.
+    /// Gives all peers new nodes, which know nothing of what was.
     pub(crate) fn renew(&mut self) -> Result<(), Problem> {
-        for (name, page) in &mut self.pages {
-            self.ids.insert(name.clone(), page.open(&relay::url())?);
+        for (name, peer) in &mut self.peers {
+            self.ids.insert(name.clone(), peer.open(&relay::url())?);
         }
         Ok(())
     }

@@ -47,13 +47,13 @@ fn measure(lab: &mut Lab, rung: &Rung) -> Result<Climb, Problem> {
     };
     lab.renew()?;
     let peer = lab.id(SENDER)?;
-    let small = lab.page(SENDER)?.publish(FIRST)?;
-    let connect = lab.page(RECEIVER)?.fetch(&small, &peer, DIRECT)?.all;
-    let direct = lab.page(RECEIVER)?.direct(&peer, DIRECT)?;
-    let cid = lab.page(SENDER)?.publish(rung.bytes)?;
-    lab.page(RECEIVER)?.begin_fetch(&cid, &peer, FILE)?;
+    let small = lab.peer(SENDER)?.publish(FIRST)?;
+    let connect = lab.peer(RECEIVER)?.fetch(&small, &peer, DIRECT)?.all;
+    let direct = lab.peer(RECEIVER)?.direct(&peer, DIRECT)?;
+    let cid = lab.peer(SENDER)?.publish(rung.bytes)?;
+    lab.peer(RECEIVER)?.begin_fetch(&cid, &peer, FILE)?;
     happen(lab, rung)?;
-    let got = lab.page(RECEIVER)?.end_fetch(FILE)?;
+    let got = lab.peer(RECEIVER)?.end_fetch(FILE)?;
     let time = |milliseconds: f64| Duration::from_secs_f64(milliseconds / 1_000.0);
     Ok(Climb { connect: time(connect), direct: direct.map(time), tcp, pages: time(got.all), path: got.path.unwrap_or_default() })
 }

@@ -4,7 +4,7 @@
 //! ```text
 //!   shoal-network ─► setpriv, unshare ─► shoal-network --inside     process 1 of its own processes, networks and mounts
 //!                                            ├─ relay-server        in the namespace of the internet
-//!                                            ├─ node page.mjs       one in each site, with a browser
+//!                                            ├─ node page.mjs       one in each site, with a browser; or shoal-network-peer
 //!                                            └─ a thread for each shaped link
 //! ```
 
@@ -21,7 +21,7 @@ mod ladder;
 #[cfg(target_os = "linux")]
 mod meeting;
 #[cfg(target_os = "linux")]
-mod page;
+mod peer;
 #[cfg(target_os = "linux")]
 mod problem;
 #[cfg(target_os = "linux")]

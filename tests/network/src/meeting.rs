@@ -1,6 +1,9 @@
 //! Two peers who have never met: one asks the other for a file, and gets it by the best path that there is.
 
-use std::time::Duration;
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use shoal_network::{
     scenario::{Meeting, Scenario},
@@ -14,6 +17,11 @@ use crate::{experiment::Counts, lab::Lab, problem::Problem};
 const FILE: Duration = Duration::from_secs(40);
 /// How long a direct connection may take, where there must be one.
 const DIRECT: Duration = Duration::from_secs(15);
+/// How long attempts at others may go on.
+const ATTEMPTS: Duration = Duration::from_secs(40);
+const EVERY: Duration = Duration::from_millis(200);
+/// Milliseconds after which a direct connection took long enough to ask why.
+const SLOW: u64 = 1_500;
 
 /// All meetings, one after the other.
 pub(crate) fn all(lab: &mut Lab, scenario: &Scenario, counts: &mut Counts) -> Result<(), Problem> {
@@ -49,12 +57,12 @@ pub(crate) fn all(lab: &mut Lab, scenario: &Scenario, counts: &mut Counts) -> Re
 }
 
 fn meet(lab: &mut Lab, Meeting { who: [has, gets], path, bytes, .. }: &Meeting) -> Result<Row, Problem> {
-    let cid = lab.page(has)?.publish(*bytes)?;
+    let cid = lab.peer(has)?.publish(*bytes)?;
     let peer = lab.id(has)?;
-    let page = lab.page(gets)?;
-    let got = page.fetch(&cid, &peer, FILE)?;
+    let receiver = lab.peer(gets)?;
+    let got = receiver.fetch(&cid, &peer, FILE)?;
     let direct = match path {
-        Path::Direct => page.direct(&peer, DIRECT)?,
+        Path::Direct => receiver.direct(&peer, DIRECT)?,
         Path::Relayed => got.direct,
     };
     Ok(Row {
@@ -67,14 +75,23 @@ fn meet(lab: &mut Lab, Meeting { who: [has, gets], path, bytes, .. }: &Meeting) 
     })
 }
 
-/// The path in the end: by now, every attempt at a direct connection has come to its end.
+/// The path in the end, when every attempt at a direct connection has come to its end. That a path is relayed while others are still tried shows little.
 fn look_again(lab: &mut Lab, rows: &mut [Row]) -> Result<(), Problem> {
+    let began = Instant::now();
     for row in rows {
         let [has, gets] = &row.who;
         let peer = lab.id(has)?;
-        let way = lab.page(gets)?.way(&peer)?;
+        let mut way = lab.peer(gets)?.way(&peer)?;
+        while way.running && began.elapsed() < ATTEMPTS {
+            thread::sleep(EVERY);
+            way = lab.peer(gets)?.way(&peer)?;
+        }
         row.path = if way.direct { Path::Direct } else { Path::Relayed }.name().to_owned();
+        if row.direct.is_some_and(|time| time > SLOW) {
+            println!("  {gets} had no direct connection to {has} for so long: {}", way.text);
+        }
     }
+    println!("  the last attempt at a direct connection ended {} ms later", began.elapsed().as_millis());
     Ok(())
 }
 
@@ -85,7 +102,7 @@ fn judge(lab: &mut Lab, row: &Row, meeting: &Meeting, counts: &mut Counts) -> Re
     let mut text = format!("{has} and {gets}: {} bytes arrived, {} as expected", meeting.bytes, row.path);
     if !as_expected {
         let peer = lab.id(has)?;
-        text = format!("{has} and {gets}: {} was expected, and it is {}: {}", row.expected, row.path, lab.page(gets)?.way(&peer)?.text);
+        text = format!("{has} and {gets}: {} was expected, and it is {}: {}", row.expected, row.path, lab.peer(gets)?.way(&peer)?.text);
     } else if !in_time {
         text = format!("{has} and {gets}: usable after {} ms, {} were allowed", row.usable, meeting.usable_within_ms);
     }

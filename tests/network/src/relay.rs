@@ -2,7 +2,6 @@
 
 use std::{
     net::{SocketAddr, TcpStream},
-    path::PathBuf,
     process::{Child, Stdio},
     thread,
     time::{Duration, Instant},
@@ -16,7 +15,7 @@ use shoal_network::{
 use crate::{
     cage::FILES,
     problem::Problem,
-    world::{command, within},
+    world::{built, command, within},
 };
 
 const PORT: u16 = 8080;
@@ -31,8 +30,19 @@ pub(crate) fn url() -> String {
 
 /// Starts it. It ends with the run.
 pub(crate) fn start(settings: scenario::Relay) -> Result<Child, Problem> {
-    let mut command = command(INTERNET, &program()?.to_string_lossy());
-    command.args(["--listen", &format!("{RELAY}:{PORT}"), "--data-dir", &format!("{FILES}/relay"), "--log", "warn,libp2p=error"]);
+    let mut command = command(INTERNET, &built("relay-server")?.to_string_lossy());
+    command.args([
+        "--listen",
+        &format!("{RELAY}:{PORT}"),
+        "--data-dir",
+        &format!("{FILES}/relay"),
+        "--log",
+        "warn,libp2p=error",
+        "--tcp",
+        "same",
+        "--quic",
+        "same",
+    ]);
     if settings.stun || settings.turn {
         command.args(["--stun", &format!("{RELAY}:{STUN}")]);
     }
@@ -55,16 +65,4 @@ pub(crate) fn start(settings: scenario::Relay) -> Result<Child, Problem> {
         }
         thread::sleep(Duration::from_millis(20));
     }
-}
-
-/// Beside this program, where cargo puts both.
-fn program() -> Result<PathBuf, Problem> {
-    let path = std::env::current_exe().map_err(Problem::system("finding this program"))?.with_file_name("relay-server");
-    if path.exists() {
-        return Ok(path);
-    }
-    Err(Problem::Program {
-        program: path.to_string_lossy().into_owned(),
-        output: "it is not there: cargo build --release -p relay-server".to_owned(),
-    })
 }

@@ -78,19 +78,25 @@ pub enum Runs {
     Chromium,
     /// A page in it.
     Firefox,
+    /// A program of rust-libp2p (`peer/`).
+    Native,
 }
 
 impl Runs {
-    /// As the tests call the browser.
+    /// As scenarios and tests call it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Chromium => "chromium",
             Self::Firefox => "firefox",
+            Self::Native => "native",
         }
     }
 
     const fn means(self) -> Means {
-        Means::Udp
+        match self {
+            Self::Chromium | Self::Firefox => Means::Udp,
+            Self::Native => Means::UdpAndTcp,
+        }
     }
 }
 
@@ -280,6 +286,8 @@ impl Scenario {
 
 #[cfg(test)]
 mod tests {
+    use std::path;
+
     use super::*;
 
     const HOMES: &str = "about = 'two homes'\nsites.a = { kind = 'cone' }\nsites.b = { kind = 'double', link = 'weak-4g' }\n\
@@ -319,14 +327,17 @@ mod tests {
 
     #[test]
     fn every_committed_scenario_can_be_read() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios");
         let mut count = 0;
-        for entry in std::fs::read_dir(folder).expect("the folder is there") {
-            let path = entry.expect("it can be listed").path();
-            let text = std::fs::read_to_string(&path).expect("it can be read");
-            Scenario::parse(&text).unwrap_or_else(|problem| panic!("{}: {problem}", path.display()));
-            count += 1;
+        for folder in ["scenarios", "scenarios/long"] {
+            for entry in std::fs::read_dir(path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).expect("the folder is there") {
+                let path = entry.expect("it can be listed").path();
+                if path.extension().is_some_and(|extension| extension == "toml") {
+                    let text = std::fs::read_to_string(&path).expect("it can be read");
+                    Scenario::parse(&text).unwrap_or_else(|problem| panic!("{}: {problem}", path.display()));
+                    count += 1;
+                }
+            }
         }
-        assert!(count >= 3, "{count} scenarios");
+        assert!(count >= 8, "{count} scenarios");
     }
 }

@@ -5,6 +5,7 @@ use std::{
     fs::File,
     io::Write,
     os::fd::AsFd,
+    path::PathBuf,
     process::{Command, Stdio},
     thread,
 };
@@ -91,6 +92,18 @@ pub(crate) fn command(namespace: &str, program: &str) -> Command {
     let mut command = Command::new("ip");
     command.args(["netns", "exec", namespace, program]);
     command
+}
+
+/// A program of this workspace, which cargo puts beside this one.
+pub(crate) fn built(name: &str) -> Result<PathBuf, Problem> {
+    let path = std::env::current_exe().map_err(Problem::system("finding this program"))?.with_file_name(name);
+    if path.exists() {
+        return Ok(path);
+    }
+    Err(Problem::Program {
+        program: path.to_string_lossy().into_owned(),
+        output: format!("it is not there: cargo build --release -p {name}"),
+    })
 }
 
 /// Does something on a thread that is in a namespace. What it opens stays there.

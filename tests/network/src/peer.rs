@@ -1,9 +1,9 @@
-//! A page in a browser in a site, as `page.mjs` beside it drives it: one line of JSON for a question, one for the answer.
+//! A peer in a site, which is asked by a line of JSON and answers by one: a page in a browser (`page.mjs`) or a program (`peer/`).
 
 use std::{
     io::{BufRead, BufReader, Write},
     path::Path,
-    process::{Child, ChildStdin, Stdio},
+    process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, sync_channel},
     thread,
     time::Duration,
@@ -13,25 +13,29 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use shoal_network::scenario::Runs;
 
-use crate::{cage::FILES, problem::Problem, world::command};
+use crate::{
+    cage::FILES,
+    problem::Problem,
+    world::{built, command},
+};
 
 /// How long a browser may take to start on a machine that is busy.
 const START: Duration = Duration::from_secs(90);
 /// How long any question may take beyond the time that it names.
 const SLACK: Duration = Duration::from_secs(40);
-/// Milliseconds in which a page must be reachable.
+/// Milliseconds in which a peer must be reachable.
 const REACHABLE: u64 = 60_000;
 
-/// A browser with at most one page.
+/// A running one.
 #[derive(Debug)]
-pub(crate) struct Page {
+pub(crate) struct Peer {
     name: String,
-    child: Child,
+    _child: Child,
     input: ChildStdin,
     answers: Receiver<String>,
 }
 
-/// A file as a page got it; times in milliseconds since it asked.
+/// A file as it was got; times in milliseconds since it asked.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Got {
     /// When the first bytes were there.
@@ -44,34 +48,34 @@ pub(crate) struct Got {
     pub(crate) direct: Option<f64>,
 }
 
-/// How a page stands with another peer.
+/// How one stands with another peer.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Way {
     /// Whether a direct connection was ever ready.
     pub(crate) direct: bool,
+    /// Whether one is still tried for.
+    pub(crate) running: bool,
     /// Why it is as it is.
     pub(crate) text: String,
 }
 
-impl Page {
-    /// Starts the browser.
+impl Peer {
+    /// Starts its program.
     pub(crate) fn start(name: &str, site: &str, runs: Runs) -> Result<Self, Problem> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("page.mjs");
-        let node = std::env::var("SHOAL_NODE").unwrap_or_else(|_| "node".to_owned());
-        let mut command = command(site, &node);
-        command.arg(script).arg(runs.name()).env("TMPDIR", FILES).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().map_err(Problem::system("starting node"))?;
+        let mut command = program(site, runs)?;
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(Problem::system(format!("starting {name}")))?;
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(Problem::Peer { who: name.to_owned(), text: "it has no pipes".to_owned() });
         };
         let (lines, answers) = sync_channel(1);
         thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).all(|line| lines.send(line).is_ok()));
-        let page = Self { name: name.to_owned(), child, input, answers };
-        page.answer::<Value>(START)?;
-        Ok(page)
+        let peer = Self { name: name.to_owned(), _child: child, input, answers };
+        peer.answer::<Value>(START)?;
+        Ok(peer)
     }
 
-    /// A new page with a new node, in the place of the one before. Its PeerId, once others can reach it.
+    /// A new node, in the place of the one before. Its PeerId, once others can reach it.
     pub(crate) fn open(&mut self, relay: &str) -> Result<String, Problem> {
         self.ask(&json!({ "call": "open", "relay": relay, "within": REACHABLE }), Duration::from_millis(REACHABLE))
     }
@@ -136,9 +140,14 @@ impl Page {
     }
 }
 
-impl Drop for Page {
-    fn drop(&mut self) {
-        // Its browser ends when its input does; at the end of the run all do anyway.
-        let _gone = self.child.try_wait();
+/// What runs it.
+fn program(site: &str, runs: Runs) -> Result<Command, Problem> {
+    if runs == Runs::Native {
+        return Ok(command(site, &built("shoal-network-peer")?.to_string_lossy()));
     }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("page.mjs");
+    let node = std::env::var("SHOAL_NODE").unwrap_or_else(|_| "node".to_owned());
+    let mut command = command(site, &node);
+    command.arg(script).arg(runs.name()).env("TMPDIR", FILES);
+    Ok(command)
 }
