@@ -45,6 +45,12 @@ const CALLS = {
   direct: ({ within }) => page.evaluate((within) => Promise.race([window.direct, new Promise((resolve) => setTimeout(resolve, within, null))]), within),
   /** How it stands with a peer, and why. */
   way: ({ peer }) => page.evaluate(wayTo, peer),
+  /** A data channel without anything of ours: what the two browsers make of the link by themselves. Its offer, its answer, and the bytes. */
+  offer: ({ stun }) => page.evaluate(offer, stun),
+  reply: ({ stun, description, bytes }) => page.evaluate(reply, stun, description, bytes),
+  send: ({ description, bytes }) => page.evaluate(send, description, bytes),
+  /** Waits for all of them. @returns milliseconds since the channel was open */
+  received: ({ within }) => page.evaluate((within) => Promise.race([window.received, new Promise((resolve) => setTimeout(resolve, within, null))]), within),
 }
 
 const answer = (value) => process.stdout.write(`${JSON.stringify(value)}\n`)
@@ -100,6 +106,47 @@ async function fetchFrom(cid, peer, within) {
   }
   const { length } = await window.shoal.fetchContent(cid, { from: [peer], signal: AbortSignal.timeout(within), onProgress })
   return { length, first: first ?? since(), all: since(), path, direct }
+}
+
+/** Both keep what they talk over in the page's globals, until the next page. */
+async function offer(stun) {
+  const raw = (window.raw = new RTCPeerConnection({ iceServers: [{ urls: stun }] }))
+  window.channel = raw.createDataChannel('raw')
+  const gathered = new Promise((resolve) => (raw.onicegatheringstatechange = () => raw.iceGatheringState === 'complete' && resolve()))
+  await raw.setLocalDescription()
+  await gathered
+  return raw.localDescription.sdp
+}
+
+async function reply(stun, sdp, size) {
+  const raw = (window.raw = new RTCPeerConnection({ iceServers: [{ urls: stun }] }))
+  window.received = new Promise((resolve) => {
+    raw.ondatachannel = ({ channel }) => {
+      const began = performance.now()
+      let bytes = 0
+      channel.binaryType = 'arraybuffer'
+      channel.onmessage = ({ data }) => (bytes += data.byteLength) >= size && resolve(performance.now() - began)
+    }
+  })
+  const gathered = new Promise((resolve) => (raw.onicegatheringstatechange = () => raw.iceGatheringState === 'complete' && resolve()))
+  await raw.setRemoteDescription({ type: 'offer', sdp })
+  await raw.setLocalDescription()
+  await gathered
+  return raw.localDescription.sdp
+}
+
+async function send(sdp, size) {
+  const { raw, channel } = window
+  const message = new Uint8Array(16_384)
+  channel.bufferedAmountLowThreshold = 262_144
+  channel.onopen = async () => {
+    for (let sent = 0; sent < size; sent += message.length) {
+      channel.send(message.subarray(0, Math.min(message.length, size - sent)))
+      if (channel.bufferedAmount > 1_048_576) await new Promise((resolve) => (channel.onbufferedamountlow = resolve))
+    }
+  }
+  await raw.setRemoteDescription({ type: 'answer', sdp })
+  return size
 }
 
 async function wayTo(peer) {

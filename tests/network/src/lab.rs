@@ -54,6 +54,20 @@ impl Lab {
         self.peers.get_mut(name).ok_or_else(|| Problem::Scenario(format!("{name} is no peer")))
     }
 
+    /// Two peers at once.
+    pub(crate) fn two(&mut self, names: [&str; 2]) -> Result<[&mut Peer; 2], Problem> {
+        let [mut first, mut second] = [None, None];
+        for (name, peer) in &mut self.peers {
+            if name == names[0] {
+                first = Some(peer);
+            } else if name == names[1] {
+                second = Some(peer);
+            }
+        }
+        let (Some(first), Some(second)) = (first, second) else { return Err(Problem::Scenario(format!("{names:?} are not two peers"))) };
+        Ok([first, second])
+    }
+
     /// The PeerId of a peer.
     pub(crate) fn id(&self, name: &str) -> Result<String, Problem> {
         self.ids.get(name).cloned().ok_or_else(|| Problem::Scenario(format!("{name} is no peer")))

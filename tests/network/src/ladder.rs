@@ -1,4 +1,5 @@
-//! A file over each of some links, by a direct connection between two pages, beside the same number of bytes over plain TCP.
+//! A file over each of some links, by a direct connection between two pages, beside the same number of bytes over plain TCP, and over a data channel
+//! without anything of ours: what the browsers themselves make of the link.
 
 use std::{net::Ipv4Addr, thread, time::Duration};
 
@@ -23,13 +24,17 @@ struct Climb {
     connect: Duration,
     direct: Option<Duration>,
     tcp: Option<Duration>,
+    raw: Option<Duration>,
     pages: Duration,
     path: String,
 }
 
 /// All links, one after the other.
 pub(crate) fn climb(lab: &mut Lab, ladder: &Ladder, counts: &mut Counts) -> Result<(), Problem> {
-    println!("  {:<16} {:>9} {:>9} {:>11} {:>11} {:>7}", "link", "usable", "direct", "TCP kB/s", "pages kB/s", "share");
+    println!(
+        "  {:<20} {:>9} {:>9} {:>9} {:>9} {:>9} {:>7} {:>7}",
+        "link", "usable", "direct", "TCP kB/s", "raw kB/s", "ours kB/s", "of TCP", "of raw"
+    );
     for rung in &ladder.rungs {
         match measure(lab, rung) {
             Ok(result) => judge(rung, &result, counts),
@@ -41,11 +46,16 @@ pub(crate) fn climb(lab: &mut Lab, ladder: &Ladder, counts: &mut Counts) -> Resu
 
 fn measure(lab: &mut Lab, rung: &Rung) -> Result<Climb, Problem> {
     lab.world.reshape(RECEIVER, profile::named(&rung.link).map_err(Problem::Scenario)?);
-    let tcp = match rung.event {
-        Event::Nothing => Some(pump::tcp(SENDER, address(), RECEIVER, rung.bytes)?),
-        Event::Blackout(_) | Event::Switch => None,
-    };
+    let undisturbed = rung.event == Event::Nothing;
+    let tcp = if undisturbed { Some(pump::tcp(SENDER, address(), RECEIVER, rung.bytes)?) } else { None };
     lab.renew()?;
+    let time = |milliseconds: f64| Duration::from_secs_f64(milliseconds / 1_000.0);
+    let raw = if undisturbed {
+        let [receiver, sender] = lab.two([RECEIVER, SENDER])?;
+        receiver.raw(sender, rung.bytes, FILE)?.map(time)
+    } else {
+        None
+    };
     let peer = lab.id(SENDER)?;
     let small = lab.peer(SENDER)?.publish(FIRST)?;
     let connect = lab.peer(RECEIVER)?.fetch(&small, &peer, DIRECT)?.all;
@@ -54,8 +64,7 @@ fn measure(lab: &mut Lab, rung: &Rung) -> Result<Climb, Problem> {
     lab.peer(RECEIVER)?.begin_fetch(&cid, &peer, FILE)?;
     happen(lab, rung)?;
     let got = lab.peer(RECEIVER)?.end_fetch(FILE)?;
-    let time = |milliseconds: f64| Duration::from_secs_f64(milliseconds / 1_000.0);
-    Ok(Climb { connect: time(connect), direct: direct.map(time), tcp, pages: time(got.all), path: got.path.unwrap_or_default() })
+    Ok(Climb { connect: time(connect), direct: direct.map(time), tcp, raw, pages: time(got.all), path: got.path.unwrap_or_default() })
 }
 
 fn happen(lab: &Lab, rung: &Rung) -> Result<(), Problem> {
@@ -88,12 +97,17 @@ fn judge(rung: &Rung, result: &Climb, counts: &mut Counts) {
         Event::Switch => format!("{}, switch", rung.link),
     };
     let milliseconds = |time: Duration| format!("{} ms", time.as_millis());
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
+    let percent = |other: Option<Duration>| or_dash(other.map(|time| format!("{:.0} %", 100.0 * pages / speed(time))));
+    let kilobytes = |time: Option<Duration>| or_dash(time.map(|time| format!("{:.0}", speed(time))));
     println!(
-        "  {what:<16} {:>9} {:>9} {:>11} {pages:>11.0} {:>7}",
+        "  {what:<20} {:>9} {:>9} {:>9} {:>9} {pages:>9.0} {:>7} {:>7}",
         milliseconds(result.connect),
-        result.direct.map_or_else(|| "–".to_owned(), milliseconds),
-        result.tcp.map_or_else(|| "–".to_owned(), |time| format!("{:.0}", speed(time))),
-        share.map_or_else(|| "–".to_owned(), |share| format!("{share:.0} %")),
+        or_dash(result.direct.map(milliseconds)),
+        kilobytes(result.tcp),
+        kilobytes(result.raw),
+        percent(result.tcp),
+        percent(result.raw),
     );
     counts.claim(true, &format!("{what}: {} bytes arrived in {:.1} s, {} in the end", rung.bytes, result.pages.as_secs_f64(), result.path));
     if let (Some(share), Some(least)) = (share, rung.percent_of_tcp) {

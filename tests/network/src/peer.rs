@@ -16,6 +16,7 @@ use shoal_network::scenario::Runs;
 use crate::{
     cage::FILES,
     problem::Problem,
+    relay,
     world::{built, command},
 };
 
@@ -109,6 +110,15 @@ impl Peer {
     /// How it stands with a peer.
     pub(crate) fn way(&mut self, peer: &str) -> Result<Way, Problem> {
         self.ask(&json!({ "call": "way", "peer": peer }), Duration::ZERO)
+    }
+
+    /// Gets bytes from another page by a data channel without anything of ours. Milliseconds from when it was open.
+    pub(crate) fn raw(&mut self, sender: &mut Self, bytes: u64, within: Duration) -> Result<Option<f64>, Problem> {
+        let stun = relay::stun();
+        let offer: String = sender.ask(&json!({ "call": "offer", "stun": stun }), Duration::ZERO)?;
+        let answer: String = self.ask(&json!({ "call": "reply", "stun": stun, "description": offer, "bytes": bytes }), Duration::ZERO)?;
+        let _all: u64 = sender.ask(&json!({ "call": "send", "description": answer, "bytes": bytes }), Duration::ZERO)?;
+        self.ask(&json!({ "call": "received", "within": within.as_millis() as u64 }), within)
     }
 
     fn ask<T: DeserializeOwned>(&mut self, question: &Value, within: Duration) -> Result<T, Problem> {

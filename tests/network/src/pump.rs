@@ -7,9 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::net::sockopt::set_tcp_congestion;
+
 use crate::{problem::Problem, world::within};
 
 const PORT: u16 = 5_001;
+/// Linux's default, which most senders of the internet have, whatever this machine prefers.
+const CONGESTION: &str = "cubic";
 /// How long nothing may come.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -27,6 +31,7 @@ pub(crate) fn tcp(from: &str, address: Ipv4Addr, to: &str, bytes: u64) -> Result
 fn send(listener: &TcpListener, bytes: u64) -> Result<(), Problem> {
     let send = || {
         let (mut stream, _) = listener.accept()?;
+        set_tcp_congestion(&stream, CONGESTION)?;
         stream.set_write_timeout(Some(PATIENCE))?;
         std::io::copy(&mut std::io::repeat(7).take(bytes), &mut stream)?;
         stream.flush()

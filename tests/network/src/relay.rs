@@ -28,6 +28,11 @@ pub(crate) fn url() -> String {
     format!("http://{RELAY}:{PORT}")
 }
 
+/// Where they ask for their own address.
+pub(crate) fn stun() -> String {
+    format!("stun:{RELAY}:{STUN}")
+}
+
 /// Starts it. It ends with the run.
 pub(crate) fn start(settings: scenario::Relay) -> Result<Child, Problem> {
     let mut command = command(INTERNET, &built("relay-server")?.to_string_lossy());

@@ -3,6 +3,8 @@
 /// One meeting as it went.
 #[derive(Clone, Debug)]
 pub struct Row {
+    /// Whether it went as it had to.
+    pub holds: bool,
     /// The two, in words.
     pub who: [String; 2],
     /// The path that theory allows.
@@ -20,13 +22,14 @@ pub struct Row {
 /// All rows, in columns.
 pub fn table(rows: &[Row]) -> String {
     let mut text = format!(
-        "  {:<18} {:<18} {:<8} {:<8} {:>9} {:>9} {:>9}\n",
+        "    {:<18} {:<18} {:<8} {:<8} {:>9} {:>9} {:>9}\n",
         "who has it", "who gets it", "expected", "path", "usable", "direct", "all there"
     );
-    for Row { who: [one, other], expected, path, usable, direct, arrived } in rows {
+    for Row { holds, who: [one, other], expected, path, usable, direct, arrived } in rows {
+        let mark = if *holds { '✓' } else { '✗' };
         let direct = direct.map_or_else(|| "–".to_owned(), |time| format!("{time} ms"));
         text += &format!(
-            "  {one:<18} {other:<18} {expected:<8} {path:<8} {:>9} {direct:>9} {:>9}\n",
+            "  {mark} {one:<18} {other:<18} {expected:<8} {path:<8} {:>9} {direct:>9} {:>9}\n",
             format!("{usable} ms"),
             format!("{arrived} ms")
         );
@@ -55,8 +58,15 @@ mod tests {
 
     #[test]
     fn a_table_has_a_line_for_each_meeting() {
-        let row =
-            Row { who: ["left".into(), "right".into()], expected: "direct", path: "direct".into(), usable: 5, direct: None, arrived: 9 };
+        let row = Row {
+            holds: true,
+            who: ["left".into(), "right".into()],
+            expected: "direct",
+            path: "direct".into(),
+            usable: 5,
+            direct: None,
+            arrived: 9,
+        };
         let text = table(&[row.clone(), row]);
         assert_eq!(text.lines().count(), 3);
         assert!(text.contains("5 ms") && text.contains('–'));

@@ -33,7 +33,7 @@ impl Path {
 pub enum Means {
     /// UDP alone, both sides at once, to addresses learnt by STUN: pages.
     Udp,
-    /// UDP, and TCP to who can be dialled: programs.
+    /// Both sides at once over UDP and over TCP, to addresses that the relay saw: programs, by DCUtR.
     UdpAndTcp,
 }
 
@@ -44,14 +44,17 @@ pub fn best(means: Means, one: Kind, other: Kind) -> (Path, &'static str) {
     let relayed = |why| (Path::Relayed, why);
     match (one.min(other), one.max(other)) {
         (None, UdpBlocked) if means == Means::UdpAndTcp => direct("TCP to a public address needs no hole"),
+        (Symmetric, UdpBlocked) => relayed("no UDP leaves one side, and the other one's port for TCP is not the one that the relay saw"),
+        (_, UdpBlocked) if means == Means::UdpAndTcp => {
+            direct("both open a TCP connection to each other at once (RFC 9293, simultaneous open), from the port that the relay saw")
+        }
         (_, UdpBlocked) => relayed("no UDP leaves one side"),
         (None, _) => direct("who has a public address and lets everything in is reached whatever port the other gets"),
         (Symmetric, Symmetric) => relayed("neither side knows the port that the other gets for it"),
         (Symmetric, _) | (_, Symmetric) => {
             relayed("the port that one side gets is another than STUN saw, and the other lets in only the one it sent to")
         }
-        (Firewalled | Cone | Double, _) => direct("both keep their port for whomever they talk to, and both send first"),
-        (UdpBlocked, _) => relayed("no UDP leaves one side"),
+        (Firewalled | Cone | Double | UdpBlocked, _) => direct("both keep their port for whomever they talk to, and both send first"),
     }
 }
 
@@ -80,8 +83,11 @@ mod tests {
     }
 
     #[test]
-    fn programs_reach_a_public_address_without_udp() {
-        assert_eq!(best(Means::UdpAndTcp, Kind::UdpBlocked, Kind::None).0, Path::Direct);
-        assert_eq!(best(Means::Udp, Kind::UdpBlocked, Kind::None).0, Path::Relayed);
+    fn programs_need_no_udp_unless_a_port_is_unknown() {
+        for kind in Kind::ALL {
+            assert_eq!(best(Means::Udp, Kind::UdpBlocked, kind).0, Path::Relayed);
+            let expected = if kind == Kind::Symmetric { Path::Relayed } else { Path::Direct };
+            assert_eq!(best(Means::UdpAndTcp, Kind::UdpBlocked, kind).0, expected, "{kind:?}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! A run that is ended by force leaves no process behind, and so no network: all it made lives in namespaces of its processes.
 #![cfg(target_os = "linux")]
+#![allow(clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use std::{
     fs,
