@@ -137,7 +137,7 @@ async function reply(stun, sdp, size) {
 
 async function send(sdp, size) {
   const { raw, channel } = window
-  const message = new Uint8Array(16_384)
+  const message = new Uint8Array(65_536)
   channel.bufferedAmountLowThreshold = 262_144
   channel.onopen = async () => {
     for (let sent = 0; sent < size; sent += message.length) {

@@ -1,5 +1,5 @@
-//! A file over each of some links, by a direct connection between two pages, beside the same number of bytes over plain TCP, and over a data channel
-//! without anything of ours: what the browsers themselves make of the link.
+//! A file over each of some links, by a direct connection between two pages, beside the same number of bytes over plain TCP, and where
+//! it is asked for, over a data channel without anything of ours: what the browsers themselves make of the link.
 
 use std::{net::Ipv4Addr, thread, time::Duration};
 
@@ -50,7 +50,7 @@ fn measure(lab: &mut Lab, rung: &Rung) -> Result<Climb, Problem> {
     let tcp = if undisturbed { Some(pump::tcp(SENDER, address(), RECEIVER, rung.bytes)?) } else { None };
     lab.renew()?;
     let time = |milliseconds: f64| Duration::from_secs_f64(milliseconds / 1_000.0);
-    let raw = if undisturbed {
+    let raw = if rung.raw {
         let [receiver, sender] = lab.two([RECEIVER, SENDER])?;
         receiver.raw(sender, rung.bytes, FILE)?.map(time)
     } else {

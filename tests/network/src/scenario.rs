@@ -170,6 +170,9 @@ pub struct Rung {
     pub bytes: u64,
     /// Share of TCP's speed in percent, at least; nothing: only told.
     pub percent_of_tcp: Option<u64>,
+    /// Whether a data channel without anything of ours carries as much, too, to be compared.
+    #[serde(default)]
+    pub raw: bool,
     /// What happens on the way.
     #[serde(default)]
     pub event: Event,
