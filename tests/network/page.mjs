@@ -54,6 +54,8 @@ const CALLS = {
 }
 
 const answer = (value) => process.stdout.write(`${JSON.stringify(value)}\n`)
+// Nobody asks any more.
+process.stdout.on('error', () => process.exit())
 answer({ ok: kind })
 for await (const line of createInterface({ input: process.stdin })) {
   try {
@@ -93,6 +95,15 @@ async function fetchFrom(cid, peer, within) {
   let first
   let path
   let direct
+  // For how long no bytes came from the peer, by any connection. Progress is told by whole blocks, which take seconds over a slow link.
+  let [bytes, last, silence] = [0, 0, 0]
+  const listening = setInterval(async () => {
+    const sum = (await window.shoal.connections()).filter((connection) => connection.peer === peer).reduce((sum, { bytesReceived }) => sum + bytesReceived, 0)
+    if (sum > bytes) last = since()
+    else silence = Math.max(silence, since() - last)
+    // Less: a connection has ended.
+    bytes = sum
+  }, 100)
   window.direct = (async () => {
     while (since() < within) {
       if ((await window.shoal.connections()).some((connection) => connection.peer === peer && connection.path === 'direct')) return (direct = since())
@@ -104,8 +115,8 @@ async function fetchFrom(cid, peer, within) {
     if (progress.bytes > 0) first ??= since()
     path = progress.path ?? path
   }
-  const { length } = await window.shoal.fetchContent(cid, { from: [peer], signal: AbortSignal.timeout(within), onProgress })
-  return { length, first: first ?? since(), all: since(), path, direct }
+  const { length } = await window.shoal.fetchContent(cid, { from: [peer], signal: AbortSignal.timeout(within), onProgress }).finally(() => clearInterval(listening))
+  return { length, first: first ?? since(), all: since(), path, direct, silence }
 }
 
 /** Both keep what they talk over in the page's globals, until the next page. */

@@ -12,10 +12,12 @@ use crate::{experiment::Counts, lab::Lab, problem::Problem, pump};
 
 const SENDER: &str = "sender";
 const RECEIVER: &str = "receiver";
-/// How long one transfer may take.
-const FILE: Duration = Duration::from_secs(400);
+/// How long one transfer may take: ten times what it takes over the slowest link without loss.
+const FILE: Duration = Duration::from_secs(600);
 /// How long the two may take to find a direct path before.
 const DIRECT: Duration = Duration::from_secs(40);
+/// How long after a break bytes may take to come again.
+const BACK: Duration = Duration::from_secs(15);
 /// A small file that makes the two connect.
 const FIRST: u64 = 1_000;
 
@@ -26,6 +28,7 @@ struct Climb {
     tcp: Option<Duration>,
     raw: Option<Duration>,
     pages: Duration,
+    silence: Duration,
     path: String,
 }
 
@@ -64,7 +67,15 @@ fn measure(lab: &mut Lab, rung: &Rung) -> Result<Climb, Problem> {
     lab.peer(RECEIVER)?.begin_fetch(&cid, &peer, FILE)?;
     happen(lab, rung)?;
     let got = lab.peer(RECEIVER)?.end_fetch(FILE)?;
-    Ok(Climb { connect: time(connect), direct: direct.map(time), tcp, raw, pages: time(got.all), path: got.path.unwrap_or_default() })
+    Ok(Climb {
+        connect: time(connect),
+        direct: direct.map(time),
+        tcp,
+        raw,
+        pages: time(got.all),
+        silence: time(got.silence),
+        path: got.path.unwrap_or_default(),
+    })
 }
 
 fn happen(lab: &Lab, rung: &Rung) -> Result<(), Problem> {
@@ -110,8 +121,18 @@ fn judge(rung: &Rung, result: &Climb, counts: &mut Counts) {
         percent(result.raw),
     );
     counts.claim(true, &format!("{what}: {} bytes arrived in {:.1} s, {} in the end", rung.bytes, result.pages.as_secs_f64(), result.path));
+    let dark = match rung.event {
+        Event::Nothing => return share_of_tcp(rung, share, counts),
+        Event::Blackout(seconds) => Duration::from_secs(seconds),
+        Event::Switch => Duration::ZERO,
+    };
+    let again = result.silence.saturating_sub(dark);
+    counts.claim(again <= BACK, &format!("{what}: bytes came again after {:.1} s, {} at most", again.as_secs_f64(), BACK.as_secs()));
+}
+
+fn share_of_tcp(rung: &Rung, share: Option<f64>, counts: &mut Counts) {
     if let (Some(share), Some(least)) = (share, rung.percent_of_tcp) {
-        counts.claim(share >= least as f64, &format!("{what}: {share:.0} % of TCP's speed, {least} at least"));
+        counts.claim(share >= least as f64, &format!("{}: {share:.0} % of TCP's speed, {least} at least", rung.link));
     }
 }
 

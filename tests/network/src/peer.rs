@@ -47,6 +47,9 @@ pub(crate) struct Got {
     pub(crate) path: Option<String>,
     /// When a direct connection stood, if within the time.
     pub(crate) direct: Option<f64>,
+    /// For how long nothing came, at most; where the peer notes it.
+    #[serde(default)]
+    pub(crate) silence: f64,
 }
 
 /// How one stands with another peer.
