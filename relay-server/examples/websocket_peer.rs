@@ -52,6 +52,7 @@ mod limits;
 mod meter;
 #[path = "../src/muxer.rs"]
 mod muxer;
+#[allow(dead_code, reason = "the relay's own, of which a part is used here")]
 #[path = "../src/negotiation.rs"]
 mod negotiation;
 #[allow(dead_code, reason = "the relay's own, of which a part is used here")]
@@ -60,6 +61,7 @@ mod tcp;
 #[allow(dead_code, reason = "the relay's own, of which a part is used here")]
 #[path = "../src/way.rs"]
 mod way;
+#[allow(dead_code, reason = "the relay's own, of which a part is used here")]
 #[path = "../src/websocket.rs"]
 mod websocket;
 

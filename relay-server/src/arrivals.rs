@@ -1,5 +1,5 @@
 //! The libp2p transport of all sockets over TCP: those that the HTTP server upgraded to WebSockets, and those that speak libp2p from their
-//! first byte. It authenticates them within limits. The relay never dials.
+//! first byte. It authenticates them within limits. Dials are another transport's: [`crate::outgoing`].
 
 use std::{
     io,
@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 use crate::{
     admission::Knock,
     health::Health,
-    negotiation::{Security, authenticated},
+    negotiation::{Part, Security, authenticated},
     tcp,
     way::Way,
     websocket,
@@ -134,11 +134,11 @@ async fn secured(arrival: Arrival, security: Security, health: Arc<Health>, boun
     let handshake = match socket {
         Socket::WebSocket(socket) => {
             let bytes = websocket::Bytes::new(*socket, Arc::clone(&health));
-            authenticated(bytes, security, false, bounds.streams, Arc::clone(&health)).boxed()
+            authenticated(bytes, security, Part::Listener, false, bounds.streams, Arc::clone(&health)).boxed()
         }
         Socket::Tcp(socket) => {
             let bytes = tcp::Bytes::new(socket, Arc::clone(&health));
-            authenticated(bytes, security, true, bounds.streams, Arc::clone(&health)).boxed()
+            authenticated(bytes, security, Part::Listener, true, bounds.streams, Arc::clone(&health)).boxed()
         }
     };
     let outcome = tokio::select! {

@@ -1,4 +1,5 @@
-//! What the relay does for its peers: circuits, identify, ping, nearby devices, and the provider half of a Kademlia server.
+//! What the relay does for its peers: circuits, identify, ping, nearby devices, and the provider half of a Kademlia server. And what it does with other
+//! servers, where its settings say so.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -7,7 +8,7 @@ use std::{
 };
 
 use libp2p::{
-    Multiaddr, PeerId, StreamProtocol, identify,
+    Multiaddr, PeerId, StreamProtocol, autonat, dcutr, identify,
     identity::PublicKey,
     kad::{self, store::MemoryStore, store::MemoryStoreConfig},
     multiaddr::Protocol,
@@ -17,7 +18,22 @@ use libp2p::{
 
 use shoal_protocol::connections::Network;
 
-use crate::{addresses::ip_of, ice, limits, liveness::Liveness, nearby, pong::Pong, pool::Pool, rate::TokenBuckets, settings::Config};
+use crate::{
+    addresses::ip_of,
+    health::Health,
+    ice, limits,
+    liveness::Liveness,
+    nearby,
+    only::{Inbound, Names, Only},
+    outgoing::Permits,
+    pong::Pong,
+    pool::Pool,
+    rate::TokenBuckets,
+    reachability::Answers,
+    servers,
+    settings::Config,
+    upnp::Upnp,
+};
 
 /// Shoal's own DHT: its records follow our rules, so it must not be mixed with IPFS's.
 const KAD_PROTOCOL: StreamProtocol = StreamProtocol::new("/shoal/kad/1.0.0");
@@ -38,23 +54,48 @@ pub(crate) struct Behaviour {
     pub(crate) kad: kad::Behaviour<MemoryStore>,
     nearby: Toggle<nearby::Behaviour>,
     ice: Toggle<ice::Behaviour>,
+    pub(crate) servers: servers::Behaviour,
+    reached_through: Toggle<Only<relay::client::Behaviour>>,
+    pub(crate) upgrades: Toggle<Only<dcutr::Behaviour>>,
+    pub(crate) asks: Toggle<Only<autonat::v2::client::Behaviour>>,
+    answers: Toggle<Answers>,
+    pub(crate) upnp: Toggle<Upnp>,
+}
+
+/// What the relay is to its peers, and each of them absent where it is switched off.
+pub(crate) struct Services {
+    /// Nearby devices.
+    pub(crate) nearby: Option<nearby::Behaviour>,
+    /// STUN and TURN servers, told to peers.
+    pub(crate) ice: Option<ice::Behaviour>,
+    /// Other servers.
+    pub(crate) servers: servers::Behaviour,
+    /// Circuits by which others reach this server, and it them.
+    pub(crate) circuits: Option<relay::client::Behaviour>,
+}
+
+/// What the behaviours share with each other.
+pub(crate) struct Shared {
+    /// Who is a server.
+    pub(crate) names: Names,
+    /// What may be dialled.
+    pub(crate) permits: Permits,
+    /// The numbers.
+    pub(crate) health: Arc<Health>,
 }
 
 impl Behaviour {
-    /// For the relay with `key`, within the limits of `config`; without `nearby` or `ice`, it does not speak that protocol.
-    pub(crate) fn new(
-        key: &PublicKey,
-        config: &Config,
-        occupancy: &Occupancy,
-        nearby: Option<nearby::Behaviour>,
-        ice: Option<ice::Behaviour>,
-    ) -> Self {
+    /// For the relay with `key`, within the limits of `config`.
+    pub(crate) fn new(key: &PublicKey, config: &Config, occupancy: &Occupancy, services: Services, shared: &Shared) -> Self {
         let peer = key.to_peer_id();
+        let Shared { names, permits, health } = shared;
+        let upgrades = (services.circuits.is_some() && config.hole_punching).then(|| dcutr::Behaviour::new(peer));
+        let asks = config.autonat.asks().then(autonat::v2::client::Behaviour::default);
         let identify = identify::Config::new(PROTOCOL_VERSION.to_owned(), key.clone())
             .with_agent_version(concat!("shoal-relay/", env!("CARGO_PKG_VERSION")).to_owned())
             // The listen address is 0.0.0.0; what can be dialled are the external addresses.
             .with_hide_listen_addrs(true)
-            // The relay dials nobody, so it has no use for the addresses that peers tell.
+            // Of what peers tell of their addresses, nothing is dialled.
             .with_cache_size(0);
         Self {
             pool: Pool::new(config),
@@ -64,8 +105,14 @@ impl Behaviour {
             ping: ping::Behaviour::new(ping(config.silent_seconds)),
             liveness: Liveness::default(),
             kad: kad(peer),
-            nearby: nearby.into(),
-            ice: ice.into(),
+            nearby: services.nearby.into(),
+            ice: services.ice.into(),
+            servers: services.servers,
+            reached_through: services.circuits.map(|circuits| Only::new(circuits, Inbound::Servers, names)).into(),
+            upgrades: upgrades.map(|upgrades| Only::new(upgrades, Inbound::Circuits, names)).into(),
+            asks: asks.map(|asks| Only::new(asks, Inbound::Programs, names)).into(),
+            answers: config.autonat.answers().then(|| Answers::new(config, names, permits, health)).into(),
+            upnp: config.upnp.then(Upnp::new).into(),
         }
     }
 }
@@ -172,7 +219,12 @@ impl Occupancy {
     }
 }
 
-/// A server that keeps provider records only. Its routing table stays empty until relays know each other: pages are
+/// Whether a peer that speaks these protocols is a server like this one.
+pub(crate) fn is_server(protocols: &[StreamProtocol]) -> bool {
+    protocols.contains(&KAD_PROTOCOL) && protocols.contains(&relay::HOP_PROTOCOL_NAME)
+}
+
+/// A server that keeps provider records only. Its routing table has the other servers that its settings name or its link shows: pages are
 /// clients, which nobody can dial for a lookup.
 fn kad(peer: PeerId) -> kad::Behaviour<MemoryStore> {
     let store = MemoryStore::with_config(

@@ -3,12 +3,14 @@
 
 use std::{ffi::OsString, fmt::Display, fs, net::SocketAddr, path::PathBuf};
 
-use clap::Parser;
+use clap::{Parser, ValueEnum as _};
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use shoal_protocol::limits::NEARBY_DEVICES_PER_GROUP;
 
 use crate::{
     bootstrap,
+    only::is_circuit,
+    servers::server_of,
     settings::{Config, Port, Settings, Turn},
     way::Way,
 };
@@ -149,8 +151,64 @@ fn check(config: &Config) -> Result<(), ConfigError> {
             return refuse("external", address, remedy.into());
         }
     }
+    check_servers(config)?;
     check_ranges(config)?;
     check_shares(config)
+}
+
+/// What concerns other servers can be done, and has somebody to be done with.
+fn check_servers(config: &Config) -> Result<(), ConfigError> {
+    let refuse = |setting, value: String, remedy: &str| Err(ConfigError::Value { setting, value, remedy: remedy.to_owned() });
+    for (setting, addresses) in [("peers", &config.peers), ("reserve_at", &config.reserve_at)] {
+        for address in &addresses.0 {
+            if let Err(remedy) = check_server(address, setting == "peers") {
+                return refuse(setting, address.to_string(), remedy);
+            }
+        }
+    }
+    let alone = config.peers.0.is_empty() && config.reserve_at.0.is_empty() && !config.mdns;
+    if config.autonat.asks() && alone {
+        let value = config.autonat.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
+        return refuse("autonat", value, "there is nobody to ask: set peers, reserve_at or mdns, or give \"answer\" or \"off\"");
+    }
+    let sockets = [config.tcp, config.tls, config.quic, config.webtransport].map(|port| port.socket(config.listen));
+    let only_here = sockets.into_iter().flatten().chain([config.listen]).all(|socket| socket.ip().is_loopback());
+    for (setting, set, remedy) in [
+        (
+            "mdns",
+            config.mdns,
+            "everything listens at loopback, where no other machine comes: set listen to \"0.0.0.0:8080\", or leave this out",
+        ),
+        ("upnp", config.upnp, "everything listens at loopback, where no router leads: set listen to \"0.0.0.0:8080\", or leave this out"),
+    ] {
+        if set && only_here {
+            return refuse(setting, "true".to_owned(), remedy);
+        }
+    }
+    Ok(())
+}
+
+/// It is a server that this one can dial.
+fn check_server(address: &Multiaddr, circuit_allowed: bool) -> Result<(), &'static str> {
+    if server_of(address).is_none() {
+        return Err("it does not end in /p2p/<PeerId>: give that too, /bootstrap of the server tells it");
+    }
+    if is_circuit(address) && !circuit_allowed {
+        return Err("a reservation is held at the relay itself: give its own address");
+    }
+    let base: Vec<_> = address.iter().take_while(|part| !matches!(part, Protocol::P2p(_))).collect();
+    match &base[..] {
+        [Protocol::Ip4(ip), ..] if ip.is_unspecified() => Err("nobody can dial 0.0.0.0: give the address that others see"),
+        [_, Protocol::Tcp(0) | Protocol::Udp(0), ..] => Err("nobody can dial port 0: give the port that others see"),
+        [Protocol::Ip4(_) | Protocol::Ip6(_), Protocol::Udp(_), Protocol::QuicV1] => Ok(()),
+        [_, Protocol::Udp(_), Protocol::QuicV1] => Err("by QUIC a name is not looked up: give its IP address, or its address over TCP"),
+        [_, Protocol::Tcp(_)]
+        | [_, Protocol::Tcp(_), Protocol::Ws(_) | Protocol::Wss(_)]
+        | [_, Protocol::Tcp(_), Protocol::Tls, Protocol::Ws(_)] => Ok(()),
+        _ => Err(
+            "servers are dialled by …/tcp/<port>, …/udp/<port>/quic-v1, …/tcp/<port>/ws or …/tcp/<port>/tls/ws, with /p2p/<PeerId> behind it",
+        ),
+    }
 }
 
 /// The certificate is in files, or comes by ACME, where TLS is on.
@@ -243,6 +301,8 @@ fn check_ranges(config: &Config) -> Result<(), ConfigError> {
         ("max_connections", config.max_connections as u64, 1, 1_000_000),
         ("max_connections_per_network", config.max_connections_per_network as u64, 1, 1_000_000),
         ("max_connections_per_peer", config.max_connections_per_peer.into(), 1, 1_000),
+        ("max_servers", config.max_servers as u64, 0, 10_000),
+        ("autonat_per_minute_per_network", config.autonat_per_minute_per_network.into(), 1, 10_000),
         ("max_pending", config.max_pending as u64, 1, 100_000),
         ("max_pending_per_network", config.max_pending_per_network as u64, 1, 100_000),
         ("handshake_seconds", config.handshake_seconds, 1, 300),
@@ -398,6 +458,42 @@ mod tests {
             let error = error_of(&["--config", path]);
             assert!(error.starts_with(&format!("{path}:{line}: ")) && error.contains(name) && !error.contains('\n'), "{error}");
         }
+    }
+
+    #[test]
+    fn other_servers_must_be_such_as_can_be_dialled() {
+        const PEER: &str = "/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
+        let circuit = format!("/ip4/192.0.2.1/tcp/4001{PEER}/p2p-circuit{PEER}");
+        for address in [
+            format!("/ip4/192.0.2.1/tcp/4001{PEER}"),
+            format!("/dns4/a.example/tcp/443/tls/ws{PEER}"),
+            format!("/ip4/192.0.2.1/udp/4001/quic-v1{PEER},/ip6/2001:db8::1/tcp/80/ws{PEER}"),
+            circuit.clone(),
+        ] {
+            config_of(&["--peers", &address]);
+        }
+        for (setting, address, word) in [
+            ("peers", "/ip4/192.0.2.1/tcp/4001".to_owned(), "/p2p/<PeerId>"),
+            ("reserve_at", circuit, "its own address"),
+            ("peers", format!("/ip4/0.0.0.0/tcp/4001{PEER}"), "0.0.0.0"),
+            ("peers", format!("/ip4/192.0.2.1/tcp/0{PEER}"), "port 0"),
+            ("peers", format!("/dns4/a.example/udp/4001/quic-v1{PEER}"), "not looked up"),
+            ("reserve_at", format!("/ip4/192.0.2.1/udp/4001/quic-v1/webtransport{PEER}"), "are dialled by"),
+        ] {
+            let flag = format!("--{}", setting.replace('_', "-"));
+            let error = error_of(&[&flag, &address]);
+            assert!(error.starts_with(&format!("setting {setting} = {address}: ")) && error.contains(word), "{error}");
+        }
+        for (arguments, setting) in [
+            (&["--autonat", "ask"][..], "autonat"),
+            (&["--autonat", "both"], "autonat"),
+            (&["--mdns", "true", "--listen", "127.0.0.1:8080"], "mdns"),
+            (&["--upnp", "true", "--listen", "127.0.0.1:8080", "--quic", "same"], "upnp"),
+        ] {
+            let error = error_of(arguments);
+            assert!(error.starts_with(&format!("setting {setting} = ")) && !error.contains('\n'), "{error}");
+        }
+        config_of(&["--upnp", "true", "--listen", "127.0.0.1:8080", "--quic", "0.0.0.0:4001"]);
     }
 
     #[test]

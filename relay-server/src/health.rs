@@ -32,6 +32,87 @@ impl Counter {
     }
 }
 
+/// What a connection's ends agreed on, by which nobody else reads it, and its streams are told apart.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Agreed {
+    /// Noise, and yamux inside.
+    Noise,
+    /// TLS 1.3, and yamux inside.
+    Tls,
+    /// QUIC's own TLS 1.3 and streams.
+    Quic,
+    /// Those of WebTransport, which is QUIC, and Noise to show who is who.
+    WebTransport,
+}
+
+/// Connections so far, by what was agreed on. Connections through another relay have an agreement of their own.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Agreements {
+    noise_yamux: u64,
+    tls_yamux: u64,
+    quic: u64,
+    web_transport: u64,
+}
+
+/// Other servers, and how this one is reached.
+#[derive(Debug, Default)]
+pub(crate) struct Peering {
+    /// Other servers that are connected.
+    pub(crate) servers: Counter,
+    /// Of these, those that only a relay between them reaches.
+    pub(crate) relayed_servers: Counter,
+    /// Servers that this machine's link shows.
+    pub(crate) found_servers: Counter,
+    /// Relays that keep a reservation for this server.
+    pub(crate) reserved_at: Counter,
+    /// Connections through a relay that gave way to direct ones.
+    pub(crate) upgraded: Counter,
+    /// Own addresses that another server has reached.
+    pub(crate) reached: Counter,
+    /// Own addresses that none has.
+    pub(crate) unreached: Counter,
+    /// Questions of others whether they are reached, that were answered by a dial.
+    pub(crate) reach_answers: Counter,
+    /// Those that were not: too many, or for an address that is nobody's business.
+    pub(crate) reach_refused: Counter,
+    /// Ports that the router maps to this server.
+    pub(crate) mapped: Counter,
+}
+
+/// The same, in the answer of `/healthz`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PeeringReport {
+    servers: u64,
+    relayed_servers: u64,
+    found_servers: u64,
+    reserved_at: u64,
+    upgraded: u64,
+    reached: u64,
+    unreached: u64,
+    reach_answers: u64,
+    reach_refused: u64,
+    mapped: u64,
+}
+
+impl Peering {
+    fn report(&self) -> PeeringReport {
+        PeeringReport {
+            servers: self.servers.value(),
+            relayed_servers: self.relayed_servers.value(),
+            found_servers: self.found_servers.value(),
+            reserved_at: self.reserved_at.value(),
+            upgraded: self.upgraded.value(),
+            reached: self.reached.value(),
+            unreached: self.unreached.value(),
+            reach_answers: self.reach_answers.value(),
+            reach_refused: self.reach_refused.value(),
+            mapped: self.mapped.value(),
+        }
+    }
+}
+
 /// The counters, shared by all tasks of the process.
 #[derive(Debug)]
 pub(crate) struct Health {
@@ -47,6 +128,9 @@ pub(crate) struct Health {
     pub(crate) connections: Counter,
     /// The same, by how they came.
     pub(crate) ways: Mutex<ByWay>,
+    agreed: Mutex<Agreements>,
+    /// Other servers, and how this one is reached.
+    pub(crate) peering: Peering,
     /// Peers that can be reached through the relay.
     pub(crate) reservations: Counter,
     /// Circuits open now.
@@ -77,6 +161,8 @@ pub(crate) struct Report {
     relayed_bytes: u64,
     connections: u64,
     ways: ByWay,
+    agreed: Agreements,
+    peering: PeeringReport,
     reservations: u64,
     circuits: u64,
     nearby: u64,
@@ -97,6 +183,8 @@ impl Health {
             relayed_bytes: Counter::default(),
             connections: Counter::default(),
             ways: Mutex::default(),
+            agreed: Mutex::default(),
+            peering: Peering::default(),
             reservations: Counter::default(),
             circuits: Counter::default(),
             nearby: Counter::default(),
@@ -106,6 +194,17 @@ impl Health {
             turn_forbidden: Counter::default(),
             refused: Counter::default(),
         }
+    }
+
+    /// A connection's ends have agreed on this.
+    pub(crate) fn agreed(&self, agreed: Agreed) {
+        let mut counts = self.agreed.lock().unwrap_or_else(PoisonError::into_inner);
+        *match agreed {
+            Agreed::Noise => &mut counts.noise_yamux,
+            Agreed::Tls => &mut counts.tls_yamux,
+            Agreed::Quic => &mut counts.quic,
+            Agreed::WebTransport => &mut counts.web_transport,
+        } += 1;
     }
 
     /// The numbers as they are now.
@@ -119,6 +218,8 @@ impl Health {
             relayed_bytes: self.relayed_bytes.value(),
             connections: self.connections.value(),
             ways: *self.ways.lock().unwrap_or_else(PoisonError::into_inner),
+            agreed: *self.agreed.lock().unwrap_or_else(PoisonError::into_inner),
+            peering: self.peering.report(),
             reservations: self.reservations.value(),
             circuits: self.circuits.value(),
             nearby: self.nearby.value(),

@@ -124,6 +124,16 @@ impl Ledger {
         self.health.circuits.set(self.open_circuits);
     }
 
+    /// Where `peer` came from last, if no relay is between.
+    pub(crate) fn network(&self, peer: &PeerId) -> Option<Network> {
+        self.peers.get(peer)?.network
+    }
+
+    /// The numbers that are counted elsewhere.
+    pub(crate) fn health(&self) -> &Health {
+        &self.health
+    }
+
     /// Whether a circuit of `peer`'s is open.
     pub(crate) fn has_circuit(&self, peer: &PeerId) -> bool {
         self.peers.get(peer).is_some_and(|peer| peer.circuits > 0)

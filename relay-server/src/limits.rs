@@ -98,3 +98,59 @@ pub(crate) const PING_STREAMS: usize = 2;
 
 /// File descriptors that are not connections: the runtime, the log, files being sent, with room to spare.
 pub(crate) const OWN_FILES: u64 = 64;
+
+/// Dials under way at once: some for each server that is known, and the answers to whether somebody is reached.
+pub(crate) const DIALS: usize = 64;
+
+/// Addresses that a name in a setting is looked up to.
+pub(crate) const ADDRESSES_OF_NAME: usize = 4;
+
+/// How long after a failure a server is dialled again at the soonest, and …
+pub(crate) const REDIAL_FIRST: Duration = Duration::from_secs(1);
+/// … at the latest, half of each up to chance: a server that is back is not dialled by all others in one moment.
+pub(crate) const REDIAL_LONGEST: Duration = Duration::from_secs(300);
+
+/// Servers of one network (IPv4 address or IPv6 /64) that stay connected without being named in the settings.
+pub(crate) const SERVERS_PER_NETWORK: usize = 4;
+
+/// Servers that a link may show: more than anybody has in one room.
+pub(crate) const FOUND_SERVERS: usize = 32;
+
+/// Servers a minute that a link may show for the first time, so that a flood of inventions is not a flood of dials.
+pub(crate) const FINDS_PER_MINUTE: u32 = 60;
+
+/// Addresses that libp2p's mDNS may hold before it is begun anew. It keeps whatever it is told, for as long as it is told.
+pub(crate) const MDNS_RECORDS: usize = 512;
+
+/// How long nobody listens to mDNS then.
+pub(crate) const MDNS_DEAF: Duration = Duration::from_secs(60);
+
+/// How often mDNS asks who is there.
+pub(crate) const MDNS_INTERVAL: Duration = Duration::from_secs(120);
+
+/// Failures after which a server that the link has shown is forgotten. Its next answer shows it anew.
+pub(crate) const FOUND_FAILURES: u32 = 4;
+
+/// Failures after which the operator is told of a server that the settings name: some seconds.
+pub(crate) const TOLD_FAILURES: u32 = 4;
+
+/// How long the one of two servers with the greater PeerId waits for the other's dial, when they find each other: one connection is enough.
+pub(crate) const FIND_HEAD_START: Duration = Duration::from_secs(3);
+
+/// How long a server that the link has shown and that turned out to be none of ours is left alone.
+pub(crate) const NOT_OURS: Duration = Duration::from_secs(600);
+
+/// Own addresses that may turn out to be reached from outside.
+pub(crate) const CANDIDATES: usize = 16;
+
+/// Answers a minute, all networks together, to whether somebody is reached: each is a dial to where a stranger says.
+pub(crate) const REACH_ANSWERS_PER_MINUTE: u32 = 120;
+
+/// How long the router may take to map a port before the operator is told that it does not.
+pub(crate) const UPNP_PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long until a router is looked for again after none was found.
+pub(crate) const UPNP_AGAIN: Duration = Duration::from_secs(600);
+
+/// Connections that wait for being accepted, as tokio has it where it opens the port itself.
+pub(crate) const BACKLOG: u32 = 1_024;

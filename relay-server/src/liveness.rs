@@ -51,11 +51,9 @@ impl NetworkBehaviour for Liveness {
         _: &Multiaddr,
         _: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        let config = OneShotHandlerConfig { outbound_substream_timeout: limits::SILENCE, ..OneShotHandlerConfig::default() };
-        Ok(OneShotHandler::new(SubstreamProtocol::new(DeniedUpgrade, ()), config))
+        Ok(handler())
     }
 
-    /// The relay's transport does not dial.
     fn handle_established_outbound_connection(
         &mut self,
         _: ConnectionId,
@@ -64,7 +62,7 @@ impl NetworkBehaviour for Liveness {
         _: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(OneShotHandler::new(SubstreamProtocol::new(DeniedUpgrade, ()), OneShotHandlerConfig::default()))
+        Ok(handler())
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
@@ -105,6 +103,11 @@ impl NetworkBehaviour for Liveness {
             Some((peer_id, connection, Due::Close)) => ToSwarm::CloseConnection { peer_id, connection: CloseConnection::One(connection) },
         })
     }
+}
+
+fn handler() -> OneShotHandler<DeniedUpgrade, Question, Alive> {
+    let config = OneShotHandlerConfig { outbound_substream_timeout: limits::SILENCE, ..OneShotHandlerConfig::default() };
+    OneShotHandler::new(SubstreamProtocol::new(DeniedUpgrade, ()), config)
 }
 
 /// One ping on a stream of its own: <https://github.com/libp2p/specs/blob/master/ping/ping.md>.

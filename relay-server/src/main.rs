@@ -9,6 +9,10 @@
 //! UDP ─ quic ─ the same swarm
 //! UDP ─ webtransport ─ Noise ─ QUIC's streams ─ the same swarm
 //! UDP ─ ice: STUN, TURN
+//!
+//! swarm ─ servers: named, found by mDNS ─ outgoing: TCP, QUIC, WebSockets to them
+//!       ├ circuits at other relays, turned into direct connections
+//!       └ reachability (AutoNAT), upnp
 //! ```
 
 mod acme;
@@ -35,15 +39,21 @@ mod meter;
 mod muxer;
 mod nearby;
 mod negotiation;
+mod only;
+mod outer;
+mod outgoing;
 mod pong;
 mod pool;
 mod quic;
 mod rate;
+mod reachability;
 mod relay;
 mod server;
+mod servers;
 mod settings;
 mod tcp;
 mod tls;
+mod upnp;
 mod way;
 mod websocket;
 mod webtransport;

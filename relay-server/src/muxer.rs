@@ -18,7 +18,7 @@ use std::{
 use futures::{AsyncRead, AsyncWrite, task::AtomicWaker};
 use libp2p::core::{StreamMuxer, muxing::StreamMuxerEvent};
 
-use crate::{health::Health, limits, meter::Meter};
+use crate::{health::Health, limits, meter::Meter, negotiation::Part};
 
 /// The protocol's name in the negotiation.
 pub(crate) const PROTOCOL: &str = "/yamux/1.0.0";
@@ -43,13 +43,16 @@ struct Alive {
 }
 
 impl<C: AsyncRead + AsyncWrite + Unpin> Muxer<C> {
-    /// Takes the listener's side on `socket`.
-    /// Holds at most `streams`.
-    pub(crate) fn new(socket: C, streams: usize, health: Arc<Health>) -> Self {
+    /// Takes this part on `socket`, and holds at most `streams`.
+    pub(crate) fn new(socket: C, part: Part, streams: usize, health: Arc<Health>) -> Self {
+        let mode = match part {
+            Part::Listener => yamux::Mode::Server,
+            Part::Dialler => yamux::Mode::Client,
+        };
         let mut config = yamux::Config::default();
         config.set_max_num_streams(streams).set_max_connection_receive_window(Some(streams * limits::STREAM_WINDOW));
         Self {
-            connection: yamux::Connection::new(socket, config, yamux::Mode::Server),
+            connection: yamux::Connection::new(socket, config, mode),
             opened: VecDeque::new(),
             on_opened: None,
             before_opening: streams - streams / limits::STREAMS_KEPT,

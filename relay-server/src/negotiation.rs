@@ -1,5 +1,5 @@
 //! From a stream of bytes to an authenticated connection with streams: multistream-select, then Noise (or TLS 1.3, where it is offered), then
-//! yamux. A peer that knows only what libp2p has given up (SECIO, mplex) is refused, and why is said.
+//! yamux. A peer that knows only what libp2p has given up (SECIO, mplex) is refused, and why is said. What was agreed on is counted in `/healthz`.
 
 use std::{
     io,
@@ -13,14 +13,17 @@ use libp2p::{
     PeerId,
     core::{
         muxing::StreamMuxerBox,
-        upgrade::{InboundConnectionUpgrade as _, UpgradeInfo as _},
+        upgrade::{InboundConnectionUpgrade as _, OutboundConnectionUpgrade as _, UpgradeInfo as _},
     },
     identity::Keypair,
     noise, tls,
 };
-use multistream_select::listener_select_proto;
+use multistream_select::{Negotiated, Version, dialer_select_proto, listener_select_proto};
 
-use crate::{health::Health, muxer};
+use crate::{
+    health::{Agreed, Health},
+    muxer,
+};
 
 /// What can authenticate the relay and its peers.
 #[derive(Clone)]
@@ -45,6 +48,15 @@ impl Security {
     }
 }
 
+/// Which part this server takes in a handshake: usually that of its end of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// It proposes.
+    Dialler,
+    /// It chooses.
+    Listener,
+}
+
 /// The peer at the other end of `socket`, and the connection to it with at most `streams` streams.
 ///
 /// # Errors
@@ -52,6 +64,7 @@ impl Security {
 pub(crate) async fn authenticated<S>(
     socket: S,
     security: Security,
+    part: Part,
     with_tls: bool,
     streams: usize,
     health: Arc<Health>,
@@ -59,23 +72,44 @@ pub(crate) async fn authenticated<S>(
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let (socket, offers) = Overheard::new(socket);
-    let chosen = listener_select_proto(socket, security.offered(with_tls)).await;
-    let (protocol, socket) = chosen.map_err(|error| offers.refused(security.offered(with_tls), error))?;
-    offers.end();
+    let (protocol, socket) = agreed(socket, part, security.offered(with_tls).collect()).await?;
     let noise = security.noise.protocol_info().any(|name| name == protocol);
-    let (peer, socket) = if noise {
-        let (peer, socket) = security.noise.upgrade_inbound(socket, protocol).await.map_err(io::Error::other)?;
-        (peer, Either::Left(socket))
-    } else {
-        let (peer, socket) = security.tls.upgrade_inbound(socket, protocol).await.map_err(io::Error::other)?;
-        (peer, Either::Right(socket))
+    let (peer, socket) = match (noise, part) {
+        (true, Part::Listener) => security.noise.upgrade_inbound(socket, protocol).await.map(left).map_err(io::Error::other)?,
+        (true, Part::Dialler) => security.noise.upgrade_outbound(socket, protocol).await.map(left).map_err(io::Error::other)?,
+        (false, Part::Listener) => security.tls.upgrade_inbound(socket, protocol).await.map(right).map_err(io::Error::other)?,
+        (false, Part::Dialler) => security.tls.upgrade_outbound(socket, protocol).await.map(right).map_err(io::Error::other)?,
     };
+    let (muxer, socket) = agreed(socket, part, vec![muxer::PROTOCOL]).await?;
+    tracing::debug!(%peer, security = protocol, muxer, "negotiated");
+    health.agreed(if noise { Agreed::Noise } else { Agreed::Tls });
+    Ok((peer, StreamMuxerBox::new(muxer::Muxer::new(socket, part, streams, health))))
+}
+
+fn left<P, L, R>((peer, socket): (P, L)) -> (P, Either<L, R>) {
+    (peer, Either::Left(socket))
+}
+
+fn right<P, L, R>((peer, socket): (P, R)) -> (P, Either<L, R>) {
+    (peer, Either::Right(socket))
+}
+
+/// One of `ours` that the peer knows as well.
+async fn agreed<S>(socket: S, part: Part, ours: Vec<&'static str>) -> io::Result<(&'static str, Negotiated<Overheard<S>>)>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let (socket, offers) = Overheard::new(socket);
-    let chosen = listener_select_proto(socket, [muxer::PROTOCOL]).await;
-    let (_, socket) = chosen.map_err(|error| offers.refused([muxer::PROTOCOL].into_iter(), error))?;
+    let chosen = match part {
+        Part::Listener => listener_select_proto(socket, ours.clone()).await,
+        Part::Dialler => dialer_select_proto(socket, ours.clone(), Version::V1).await,
+    };
+    let chosen = chosen.map_err(|error| match part {
+        Part::Listener => offers.refused(ours.into_iter(), error),
+        Part::Dialler => io::Error::other(error),
+    });
     offers.end();
-    Ok((peer, StreamMuxerBox::new(muxer::Muxer::new(socket, streams, health))))
+    chosen
 }
 
 /// Bytes of a negotiation that are listened to: a handful of names.

@@ -13,6 +13,7 @@ use std::{
 use libp2p::{
     Multiaddr, PeerId,
     core::{Endpoint, transport::PortUse},
+    multiaddr::Protocol,
     swarm::{
         CloseConnection, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
         dummy,
@@ -63,6 +64,21 @@ impl Pool {
         self.connections.release(peer, tag, now);
     }
 
+    fn open(
+        &mut self,
+        id: ConnectionId,
+        peer: PeerId,
+        remote: &Multiaddr,
+        inbound: bool,
+    ) -> Result<dummy::ConnectionHandler, ConnectionDenied> {
+        let relayed = remote.iter().any(|part| part == Protocol::P2pCircuit);
+        let (path, network) = if relayed { (Path::Relayed, None) } else { (Path::Direct, ip_of(remote).map(Into::into)) };
+        let now = self.now();
+        self.connections.opened(id, Opened { peer, network, path, inbound }, now).map_err(ConnectionDenied::new)?;
+        self.peers.insert(id, peer);
+        Ok(dummy::ConnectionHandler)
+    }
+
     fn now(&self) -> Time {
         Time::from_origin(self.started.elapsed())
     }
@@ -79,23 +95,19 @@ impl NetworkBehaviour for Pool {
         _: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        let opened = Opened { peer, network: ip_of(remote).map(Into::into), path: Path::Direct, inbound: true };
-        let now = self.now();
-        self.connections.opened(id, opened, now).map_err(ConnectionDenied::new)?;
-        self.peers.insert(id, peer);
-        Ok(dummy::ConnectionHandler)
+        self.open(id, peer, remote, true)
     }
 
-    /// The relay's transport does not dial.
+    /// To another server.
     fn handle_established_outbound_connection(
         &mut self,
-        _: ConnectionId,
-        _: PeerId,
-        _: &Multiaddr,
+        id: ConnectionId,
+        peer: PeerId,
+        address: &Multiaddr,
         _: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(dummy::ConnectionHandler)
+        self.open(id, peer, address, false)
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
@@ -103,6 +115,7 @@ impl NetworkBehaviour for Pool {
             FromSwarm::ConnectionClosed(closed) => closed.connection_id,
             // Another behaviour may have refused what was let in here.
             FromSwarm::ListenFailure(failure) => failure.connection_id,
+            FromSwarm::DialFailure(failure) => failure.connection_id,
             _ => return,
         };
         self.connections.closed(gone);

@@ -1,4 +1,4 @@
-//! QUIC for programs: libp2p's own transport, behind a door of its own and with its bytes counted. The relay never dials.
+//! QUIC for programs: libp2p's own transport, behind a door of its own and with its bytes counted.
 //!
 //! Its door is not the one of sockets: where a packet comes from can be pretended, and whoever pretends must keep neither pages outside nor
 //! make networks suspect that never came.
@@ -26,12 +26,12 @@ use crate::{
     addresses::ip_of,
     admission::{Door, Knock, Visitors},
     counted::Counted,
-    health::Health,
+    health::{Agreed, Health},
     limits,
     settings::Config,
 };
 
-/// The listening half.
+/// The transport.
 pub(crate) struct Transport {
     quic: quic::tokio::Transport,
     door: Door,
@@ -65,7 +65,7 @@ impl libp2p::Transport for Transport {
     type Output = (PeerId, StreamMuxerBox);
     type Error = io::Error;
     type ListenerUpgrade = BoxFuture<'static, io::Result<Self::Output>>;
-    type Dial = futures::future::Pending<io::Result<Self::Output>>;
+    type Dial = BoxFuture<'static, io::Result<Self::Output>>;
 
     fn listen_on(&mut self, id: ListenerId, address: Multiaddr) -> Result<(), TransportError<io::Error>> {
         self.quic.listen_on(id, address).map_err(|error| error.map(said))
@@ -75,8 +75,10 @@ impl libp2p::Transport for Transport {
         self.quic.remove_listener(id)
     }
 
-    fn dial(&mut self, address: Multiaddr, _: DialOpts) -> Result<Self::Dial, TransportError<io::Error>> {
-        Err(TransportError::MultiaddrNotSupported(address))
+    fn dial(&mut self, address: Multiaddr, options: DialOpts) -> Result<Self::Dial, TransportError<io::Error>> {
+        let dial = self.quic.dial(address, options).map_err(|error| error.map(said))?;
+        let health = Arc::clone(&self.health);
+        Ok(async move { dial.await.map(|connected| counted(connected, health)).map_err(said) }.boxed())
     }
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<TransportEvent<Self::ListenerUpgrade, io::Error>> {
@@ -110,13 +112,19 @@ async fn authenticated(connecting: quic::Connecting, knock: Knock, health: Arc<H
     let told_to_leave = knock.told_to_leave();
     tokio::select! {
         outcome = connecting => {
-            let (peer, connection) = outcome.map_err(said)?;
+            let connected = outcome.map_err(said)?;
             knock.come_in();
-            Ok((peer, StreamMuxerBox::new(Counted::new(connection, health))))
+            Ok(counted(connected, health))
         }
         () = told_to_leave.notified() => {
             health.refused.add(1);
             Err(io::ErrorKind::ConnectionAborted.into())
         }
     }
+}
+
+fn counted((peer, connection): (PeerId, quic::Connection), health: Arc<Health>) -> (PeerId, StreamMuxerBox) {
+    tracing::debug!(%peer, security = "TLS 1.3", muxer = "QUIC", "negotiated");
+    health.agreed(Agreed::Quic);
+    (peer, StreamMuxerBox::new(Counted::new(connection, health)))
 }

@@ -5,24 +5,28 @@ use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Durati
 use futures::StreamExt as _;
 use libp2p::{
     PeerId, Swarm,
-    core::{Multiaddr, muxing::StreamMuxerBox, transport::Boxed},
+    core::{ConnectedPoint, Multiaddr, muxing::StreamMuxerBox, transport::Boxed},
+    identify,
     identity::Keypair,
     kad::{self, store::RecordStore as _},
     ping, relay, swarm,
-    swarm::SwarmEvent,
+    swarm::{ConnectionId, SwarmEvent},
 };
 use shoal_webtransport::Lasting;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
-use tracing::debug;
+use tracing::{debug, info};
 
 use crate::{
     addresses::{self, Addresses},
     apart::Apart,
-    behaviour::{Behaviour, BehaviourEvent, worth_keeping},
+    behaviour::{Behaviour, BehaviourEvent, is_server, worth_keeping},
     causes::Causes,
     ledger::Ledger,
     limits,
+    only::is_circuit,
+    outer::Outer,
     server::{ServerError, refused},
+    servers::Verdict,
     settings::Config,
     tls::Tls,
     way::Way,
@@ -31,8 +35,15 @@ use crate::{
 
 /// Why a peer's connections are kept: it can be reached through the relay, …
 const RESERVED: &str = "reservation";
-/// … or it is the end of a circuit.
+/// … or it is the end of a circuit, …
 const CIRCUIT: &str = "circuit";
+/// … or it is a server that the settings name, or the link shows.
+const SERVER: &str = "server";
+
+/// Where the other end is, if no relay is between.
+fn direct_address(endpoint: &ConnectedPoint) -> Option<&Multiaddr> {
+    (!endpoint.is_relayed()).then(|| endpoint.get_remote_address())
+}
 
 /// The sockets over TCP, whose connections are handed in.
 pub(crate) struct Open {
@@ -61,6 +72,8 @@ pub(crate) struct Relay {
     web_transport: Vec<Multiaddr>,
     /// The same, with those of many certificates to come.
     lasting: Lasting,
+    /// How others reach this server besides.
+    outer: Outer,
 }
 
 impl Relay {
@@ -91,7 +104,18 @@ impl Relay {
         let mut reached: Vec<_> = std::iter::once((Way::WebSocket, listen)).chain(open.tcp.map(|socket| (Way::Tcp, socket))).collect();
         // A port that the system chooses is told later.
         reached.extend(quic.filter(|socket| socket.port() != 0).map(|socket| (Way::Quic, socket)));
-        Ok(Self { swarm, ledger, addresses, reached, tls: open.tls, quic, external, web_transport: Vec::new(), lasting })
+        Ok(Self {
+            swarm,
+            ledger,
+            addresses,
+            reached,
+            tls: open.tls,
+            quic,
+            external,
+            web_transport: Vec::new(),
+            lasting,
+            outer: Outer::default(),
+        })
     }
 
     /// What is announced.
@@ -110,8 +134,22 @@ impl Relay {
 
     /// Makes the addresses that are announced those that are true now.
     pub(crate) fn update_addresses(&mut self) {
-        let now = self.reached_at(&self.web_transport);
-        let before = self.addresses.replace(now.clone(), self.reached_at(&self.lasting.current()));
+        let (own, mut lasting) = (self.reached_at(&self.web_transport), self.reached_at(&self.lasting.current()));
+        let behaviour = self.swarm.behaviour_mut();
+        behaviour.servers.announce(&own);
+        if let Some(upnp) = behaviour.upnp.as_mut() {
+            upnp.announce(&own);
+        }
+        let outer = self.outer.addresses(self.external.is_empty(), self.swarm.behaviour().servers.circuits());
+        for address in own.iter().chain(&outer) {
+            self.ask_about(address);
+        }
+        let mut now = own;
+        for address in outer.into_iter().filter(|address| !now.contains(address)).collect::<Vec<_>>() {
+            lasting.push(address.clone());
+            now.push(address);
+        }
+        let before = self.addresses.replace(now.clone(), lasting);
         if before == now {
             return;
         }
@@ -171,16 +209,21 @@ impl Relay {
         match event {
             SwarmEvent::ConnectionEstablished { peer_id, endpoint, .. } => {
                 debug!(peer = %peer_id, address = %endpoint.get_remote_address(), "connected");
-                let address = endpoint.get_remote_address();
-                self.ledger.connected(peer_id, addresses::ip_of(address).map(Into::into), Way::of(address));
+                let direct = direct_address(&endpoint);
+                self.ledger.connected(peer_id, direct.and_then(addresses::ip_of).map(Into::into), direct.and_then(Way::of));
+                if self.swarm.behaviour().servers.is_kept(&peer_id) {
+                    self.swarm.behaviour_mut().pool.protect(peer_id, SERVER);
+                }
             }
             SwarmEvent::ConnectionClosed { peer_id, endpoint, cause, num_established, .. } => {
                 if num_established == 0 {
                     self.release(peer_id, RESERVED);
                     self.release(peer_id, CIRCUIT);
+                    self.release(peer_id, SERVER);
+                    self.swarm.behaviour_mut().kad.remove_peer(&peer_id);
                 }
                 debug!(peer = %peer_id, cause = ?cause, "disconnected");
-                self.ledger.disconnected(peer_id, Way::of(endpoint.get_remote_address()));
+                self.ledger.disconnected(peer_id, direct_address(&endpoint).and_then(Way::of));
             }
             SwarmEvent::IncomingConnectionError { send_back_addr, error, .. } => {
                 debug!(address = %send_back_addr, error = %Causes(&error), "handshake failed");
@@ -188,12 +231,37 @@ impl Relay {
                     self.ledger.refused();
                 }
             }
+            SwarmEvent::OutgoingConnectionError { peer_id, error, .. } => debug!(peer = ?peer_id, error = %Causes(&error), "not connected"),
             SwarmEvent::NewListenAddr { address, .. } => self.on_listening(address),
+            SwarmEvent::ListenerClosed { .. } => self.update_addresses(),
+            SwarmEvent::ExternalAddrConfirmed { address } if !is_circuit(&address) => {
+                self.outer.confirmed(address);
+                self.update_addresses();
+            }
             SwarmEvent::ExpiredListenAddr { address, .. } => {
                 self.web_transport.retain(|known| *known != address);
                 self.update_addresses();
             }
             SwarmEvent::Behaviour(BehaviourEvent::Relay(event)) => self.on_relay(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received { peer_id, connection_id, info })) => {
+                self.on_identified(peer_id, connection_id, &info);
+            }
+            SwarmEvent::Behaviour(BehaviourEvent::ReachedThrough(event)) => self.on_circuit(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Upgrades(event)) => match event.result {
+                Ok(_) => {
+                    info!(peer = %event.remote_peer_id, "a connection through a relay became a direct one");
+                    self.ledger.health().peering.upgraded.add(1);
+                }
+                Err(error) => debug!(peer = %event.remote_peer_id, %error, "no direct connection"),
+            },
+            SwarmEvent::Behaviour(BehaviourEvent::Asks(event)) => {
+                self.outer.judged(&event.tested_addr, event.result.is_ok(), self.ledger.health())
+            }
+            SwarmEvent::Behaviour(BehaviourEvent::Answers(event)) => debug!(?event, "told whether it is reached"),
+            SwarmEvent::Behaviour(BehaviourEvent::Upnp(event)) => {
+                self.outer.on_upnp(event, self.ledger.health());
+                self.update_addresses();
+            }
             SwarmEvent::Behaviour(BehaviourEvent::Kad(kad::Event::InboundRequest { request })) => self.on_kad(request),
             SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event { peer, connection, result: Err(failure) })) => match failure {
                 ping::Failure::Unsupported => {}
@@ -208,7 +276,51 @@ impl Relay {
         }
     }
 
+    /// What a peer says of itself, and of where it sees this server.
+    fn on_identified(&mut self, peer: PeerId, connection: ConnectionId, info: &identify::Info) {
+        let network = self.ledger.network(&peer);
+        let behaviour = self.swarm.behaviour_mut();
+        match behaviour.servers.identified(peer, connection, network, is_server(&info.protocols), &info.listen_addrs) {
+            Verdict::Peer => return,
+            Verdict::Server(addresses) => {
+                for address in addresses {
+                    behaviour.kad.add_address(&peer, address);
+                }
+            }
+        }
+        if let Some(seen) = behaviour.servers.seen_as(&peer, connection, &info.observed_addr) {
+            if let Some(upgrades) = behaviour.upgrades.as_mut() {
+                upgrades.candidate(&seen);
+            }
+            self.ask_about(&seen);
+        }
+        self.update_addresses();
+    }
+
+    /// Has other servers asked whether they reach this one there.
+    fn ask_about(&mut self, address: &Multiaddr) {
+        if let Some(asks) = self.swarm.behaviour_mut().asks.as_mut()
+            && self.outer.is_question(address)
+        {
+            asks.candidate(address);
+        }
+    }
+
+    fn on_circuit(&mut self, event: relay::client::Event) {
+        match event {
+            relay::client::Event::ReservationReqAccepted { relay_peer_id, renewal, .. } => {
+                debug!(relay = %relay_peer_id, renewal, "reachable through it");
+                self.swarm.behaviour_mut().servers.reserved(&relay_peer_id);
+                self.update_addresses();
+            }
+            event => debug!(?event, "circuit"),
+        }
+    }
+
     fn on_listening(&mut self, address: Multiaddr) {
+        if is_circuit(&address) {
+            return;
+        }
         match Way::of(&address) {
             Some(Way::WebTransport) => self.web_transport.push(address),
             // One event for each address of the machine: any says the port.

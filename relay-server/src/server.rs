@@ -11,11 +11,12 @@ use libp2p::{
     PeerId, Transport as _,
     core::{muxing::StreamMuxerBox, transport::Boxed},
     identity::Keypair,
+    relay as circuits,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use shoal_webtransport::Lasting;
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
     task::JoinSet,
@@ -26,8 +27,8 @@ use crate::{
     acme::AcmeError,
     addresses::{self, Addresses},
     admission::{Door, Gate, Visitors},
-    arrivals::{Arrival, Bounds, Transport},
-    behaviour::{Behaviour, Occupancy},
+    arrivals::{self, Arrival, Bounds},
+    behaviour::{Behaviour, Occupancy, Services, Shared},
     causes::Causes,
     entrance::{Entrance, Purposes},
     health::Health,
@@ -37,9 +38,12 @@ use crate::{
     ledger::Ledger,
     limits,
     nearby::{self, Vantage},
-    negotiation::Security,
+    negotiation::{Part, Security, authenticated},
+    only::Names,
+    outgoing::{Checked, Permits, Sockets},
     quic,
     relay::{Open, Relay},
+    servers,
     settings::{Config, LogFormat, Nearby, Port},
     tls::{Tls, TlsError},
     webtransport,
@@ -102,9 +106,10 @@ fn start_log(config: &Config) {
 async fn serve(config: &Config) -> Result<(), ServerError> {
     raise_open_files(config);
     let key = identity::load_or_create(&config.data_dir)?;
-    let (listener, listen) = bind("listen", config.listen).await?;
-    let own_tcp = bind_own("tcp", config.tcp).await?;
-    let own_tls = bind_own("tls", config.tls).await?;
+    let punching = servers::punches(config);
+    let (listener, listen) = bind("listen", config.listen, punching && config.tcp == Port::Same).await?;
+    let own_tcp = bind_own("tcp", config.tcp, punching).await?;
+    let own_tls = bind_own("tls", config.tls, false).await?;
     let tls = if config.tls == Port::Off { None } else { Some(Arc::new(Tls::load(config)?)) };
     let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
     let [terminate, interrupt] = signals.map(|signal| signal.map_err(ServerError::System));
@@ -141,13 +146,22 @@ async fn serve(config: &Config) -> Result<(), ServerError> {
         }
         None => None,
     };
-    let transports = transports(config, &key, arriving, &health)?;
-    let nearby = (config.nearby != Nearby::Off).then(|| nearby::Behaviour::new(config, vantage, Arc::clone(&health)));
-    let occupancy = Occupancy::default();
-    let behaviour = Behaviour::new(&key.public(), config, &occupancy, nearby, ice);
     let tls_socket = own_tls.as_ref().map(|(_, socket)| *socket).or(config.tls.socket(listen));
     let reached_by_tls = tls_socket.zip(tls.clone());
     let tcp = own_tcp.as_ref().map(|(_, socket)| *socket).or(config.tcp.socket(listen));
+    let shared = Shared { names: Names::default(), permits: Permits::new(config), health: Arc::clone(&health) };
+    let own = key.public().to_peer_id();
+    let (at_relays, circuits) = if servers::has_circuits(config) { Some(circuits::client::new(own)) } else { None }.unzip();
+    let ways = Ways { arriving, port: tcp.filter(|_| punching), at_relays };
+    let transports = transports(config, &key, ways, &shared)?;
+    let services = Services {
+        nearby: (config.nearby != Nearby::Off).then(|| nearby::Behaviour::new(config, vantage, Arc::clone(&health))),
+        ice,
+        servers: servers::Behaviour::new(own, config, &shared.names, &shared.permits, &health).map_err(ServerError::System)?,
+        circuits,
+    };
+    let occupancy = Occupancy::default();
+    let behaviour = Behaviour::new(&key.public(), config, &occupancy, services, &shared);
     let mut relay = Relay::new(
         config,
         Open { listen, tcp, tls: reached_by_tls.clone() },
@@ -183,34 +197,66 @@ async fn serve(config: &Config) -> Result<(), ServerError> {
     Ok(())
 }
 
-async fn bind(setting: &'static str, socket: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
-    let listener = TcpListener::bind(socket).await.map_err(|error| refused(setting, socket, &error))?;
+/// Opens a port, `shared` if this program dials from it as well.
+async fn bind(setting: &'static str, socket: SocketAddr, shared: bool) -> Result<(TcpListener, SocketAddr), ServerError> {
+    let listener = if shared { listen_shared(socket) } else { TcpListener::bind(socket).await };
+    let listener = listener.map_err(|error| refused(setting, socket, &error))?;
     let socket = listener.local_addr().map_err(ServerError::System)?;
     Ok((listener, socket))
 }
 
+fn listen_shared(socket: SocketAddr) -> io::Result<TcpListener> {
+    let listener = if socket.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    listener.set_reuseaddr(true)?;
+    listener.set_reuseport(true)?;
+    listener.bind(socket)?;
+    listener.listen(limits::BACKLOG)
+}
+
 /// The same where the port is not shared with the HTTP server.
-async fn bind_own(setting: &'static str, port: Port) -> Result<Option<(TcpListener, SocketAddr)>, ServerError> {
+async fn bind_own(setting: &'static str, port: Port, shared: bool) -> Result<Option<(TcpListener, SocketAddr)>, ServerError> {
     match port {
-        Port::At(socket) => bind(setting, socket).await.map(Some),
+        Port::At(socket) => bind(setting, socket, shared).await.map(Some),
         Port::Off | Port::Same => Ok(None),
     }
 }
 
-/// All ways in as one transport, and the WebTransport addresses that are worth keeping.
+/// What the transports are made of.
+struct Ways {
+    /// Sockets over TCP that have come in.
+    arriving: mpsc::Receiver<Arrival>,
+    /// From where dials by TCP leave, where that is of use.
+    port: Option<SocketAddr>,
+    /// Connections through other relays.
+    at_relays: Option<circuits::client::Transport>,
+}
+
+/// All ways in and out as one transport, and the WebTransport addresses that are worth keeping.
 fn transports(
     config: &Config,
     key: &Keypair,
-    arriving: mpsc::Receiver<Arrival>,
-    health: &Arc<Health>,
+    ways: Ways,
+    shared: &Shared,
 ) -> Result<(Boxed<(PeerId, StreamMuxerBox)>, Lasting), ServerError> {
+    let health = &shared.health;
     let bounds = Bounds { handshake: Duration::from_secs(config.handshake_seconds), streams: config.max_streams_per_connection };
     let security = Security::new(key).map_err(ServerError::System)?;
-    let sockets = Transport::new(arriving, security, Arc::clone(health), bounds);
+    let arrivals = arrivals::Transport::new(ways.arriving, security.clone(), Arc::clone(health), bounds);
+    let sockets = arrivals.or_transport(Sockets::new(security.clone(), Arc::clone(health), bounds, ways.port));
+    let sockets = sockets.map(|either, _| either.into_inner());
     let quic = quic::Transport::new(config, key, Arc::clone(health));
     let (web_transport, lasting) = webtransport::transport(config, key, Arc::clone(health));
     let either = sockets.or_transport(quic).map(|either, _| either.into_inner()).or_transport(web_transport);
-    Ok((either.map(|either, _| either.into_inner()).boxed(), lasting))
+    let direct = Checked::new(either.map(|either, _| either.into_inner()).boxed(), shared.permits.clone());
+    let Some(at_relays) = ways.at_relays else { return Ok((direct.boxed(), lasting)) };
+    let health = Arc::clone(health);
+    let circuits = at_relays.and_then(move |circuit, endpoint| {
+        let part = if endpoint.is_dialer() { Part::Dialler } else { Part::Listener };
+        let secured = authenticated(circuit, security, part, true, bounds.streams, health);
+        async move { tokio::time::timeout(bounds.handshake, secured).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) }
+    });
+    // First, since the others know their own addresses in those of circuits too.
+    Ok((circuits.or_transport(direct).map(|either, _| either.into_inner()).boxed(), lasting))
 }
 
 /// Sockets at once: those that are authenticated, and those on their way, so that a newcomer can take the place of an unused one.

@@ -88,6 +88,22 @@ settings! {
     data_dir, "SHOAL_DATA_DIR": PathBuf = PathBuf::from("shoal-relay-data");
     /// Addresses under which the relay is reached, comma-separated on the command line; none: this machine's own
     external, "SHOAL_EXTERNAL": Addresses = Addresses::default();
+    /// Other servers to stay connected to, with /p2p, comma-separated on the command line
+    peers, "SHOAL_PEERS": Addresses = Addresses::default();
+    /// Other servers that may stay connected to this one without being named in its settings
+    max_servers, "SHOAL_MAX_SERVERS": usize = 16;
+    /// Find other servers on this machine's link, and let them find this one
+    mdns, "SHOAL_MDNS": bool = false;
+    /// Relays through which this server is reached where it cannot be otherwise, with /p2p, comma-separated on the command line
+    reserve_at, "SHOAL_RESERVE_AT": Addresses = Addresses::default();
+    /// Turn connections through a relay into direct ones, where both ends are servers or programs
+    hole_punching, "SHOAL_HOLE_PUNCHING": bool = true;
+    /// Ask other servers which of this one's addresses they reach, answer the same question of others, or both
+    autonat, "SHOAL_AUTONAT": Autonat = Autonat::Off;
+    /// Questions a minute that are answered to one network; an answer is a dial
+    autonat_per_minute_per_network, "SHOAL_AUTONAT_PER_MINUTE_PER_NETWORK": u32 = 12;
+    /// Ask the router to let others in
+    upnp, "SHOAL_UPNP": bool = false;
     /// Believe X-Forwarded-For, -Proto and -Host: only behind a proxy of yours that sets them
     trust_proxy, "SHOAL_TRUST_PROXY": bool = false;
     /// What is logged: a level, or `tracing` directives
@@ -164,6 +180,32 @@ pub(crate) enum Nearby {
     Public,
     /// None: the relay does not speak the protocol.
     Off,
+}
+
+/// Whether it is asked, and whether it is answered, which addresses can be reached.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Autonat {
+    /// Neither.
+    Off,
+    /// Other servers are asked.
+    Ask,
+    /// Others are answered.
+    Answer,
+    /// Both.
+    Both,
+}
+
+impl Autonat {
+    /// Whether others are asked.
+    pub(crate) const fn asks(self) -> bool {
+        matches!(self, Self::Ask | Self::Both)
+    }
+
+    /// Whether others are answered.
+    pub(crate) const fn answers(self) -> bool {
+        matches!(self, Self::Answer | Self::Both)
+    }
 }
 
 /// Multiaddrs: an array in the file, comma-separated in the environment and on the command line.

@@ -15,12 +15,21 @@ use crate::{admission::Ticket, health::Health};
 /// A TCP stream that gives its place back when it is closed, also after an upgrade took it over.
 pub(crate) struct Guarded {
     stream: TcpStream,
-    _ticket: Ticket,
+    _ticket: Option<Ticket>,
 }
 
 impl Guarded {
     /// Keeps `ticket` for as long as the stream is open.
     pub(crate) fn new(stream: TcpStream, ticket: Ticket) -> Self {
+        Self::with(stream, Some(ticket))
+    }
+
+    /// One that this server opened itself: it takes nobody's place.
+    pub(crate) fn dialled(stream: TcpStream) -> Self {
+        Self::with(stream, None)
+    }
+
+    fn with(stream: TcpStream, ticket: Option<Ticket>) -> Self {
         // Small frames answer small frames here: waiting to gather them (Nagle) costs up to 200 ms each.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY refused");

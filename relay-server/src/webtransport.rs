@@ -10,7 +10,11 @@ use libp2p::{
 };
 use shoal_webtransport::{Lasting, Transport};
 
-use crate::{counted::Counted, health::Health, settings::Config};
+use crate::{
+    counted::Counted,
+    health::{Agreed, Health},
+    settings::Config,
+};
 
 /// What a listener of these settings allows.
 fn allowed(config: &Config) -> shoal_webtransport::Config {
@@ -29,7 +33,11 @@ fn allowed(config: &Config) -> shoal_webtransport::Config {
 pub(crate) fn transport(config: &Config, key: &Keypair, health: Arc<Health>) -> (Boxed<(PeerId, StreamMuxerBox)>, Lasting) {
     let transport = Transport::new(key.clone(), allowed(config));
     let lasting = transport.lasting();
-    let counted = move |(peer, connection), _| (peer, StreamMuxerBox::new(Counted::new(connection, Arc::clone(&health))));
+    let counted = move |(peer, connection), _| {
+        tracing::debug!(%peer, security = "TLS 1.3, Noise", muxer = "WebTransport", "negotiated");
+        health.agreed(Agreed::WebTransport);
+        (peer, StreamMuxerBox::new(Counted::new(connection, Arc::clone(&health))))
+    };
     (transport.map(counted).boxed(), lasting)
 }
 

@@ -120,7 +120,7 @@ impl NetworkBehaviour for Behaviour {
         _: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        // The relay dials nobody, and if it did, that would say nothing of where the other is.
+        // Other servers are dialled, and that says nothing of where they are.
         Ok(Handler::new(peer, None, self.vantage.clone()))
     }
 

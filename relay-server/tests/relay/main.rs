@@ -13,6 +13,8 @@ mod overload;
 mod pings;
 mod process;
 mod provider_records;
+mod reachability;
+mod servers;
 mod silent;
 mod stampede;
 mod stun;

@@ -69,34 +69,37 @@ pub(crate) async fn exchange(relay: &Relay, (mut alice, to): (Peer, &Multiaddr),
     assert!(relay.counted("bytesReceived") >= 2 * size() as u64 && relay.counted("bytesSent") >= 2 * size() as u64);
 }
 
-/// Both ends come by the address that ends like this; the relay counts them there.
-async fn both_by(relay: &Relay, security: Security, ending: &str, name: &str) {
+/// Both ends come by the address that ends like this; the relay counts them there, and what they agreed on.
+async fn both_by(relay: &Relay, security: Security, ending: &str, name: &str, agreed: &str) {
     let address = relay.address_by(ending);
     let (alice, bob) = (Peer::program(security), Peer::program(security));
     exchange(relay, (alice, &address), (bob, &address)).await;
+    let counts = relay.health()["agreed"].clone();
+    let others = counts.as_object().unwrap().iter().filter(|(name, count)| *name != agreed && **count != 0).count();
+    assert_eq!((&counts[agreed], others), (&2.into(), 0), "{counts}");
     until("the end of their connections", || relay.health()["ways"][name] == 0).await;
 }
 
 #[tokio::test]
 async fn tcp_with_noise_carries_bytes_both_ways() {
     let relay = relay();
-    both_by(&relay, Security::Noise, &format!("/tcp/{}", relay.listen.port()), "tcp").await;
+    both_by(&relay, Security::Noise, &format!("/tcp/{}", relay.listen.port()), "tcp", "noiseYamux").await;
 }
 
 #[tokio::test]
 async fn tcp_with_tls_carries_bytes_both_ways() {
     let relay = relay();
-    both_by(&relay, Security::Tls, &format!("/tcp/{}", relay.listen.port()), "tcp").await;
+    both_by(&relay, Security::Tls, &format!("/tcp/{}", relay.listen.port()), "tcp", "tlsYamux").await;
 }
 
 #[tokio::test]
 async fn quic_carries_bytes_both_ways() {
-    both_by(&relay(), Security::Noise, "/quic-v1", "quic").await;
+    both_by(&relay(), Security::Noise, "/quic-v1", "quic", "quic").await;
 }
 
 #[tokio::test]
 async fn a_websocket_carries_bytes_both_ways() {
-    both_by(&relay(), Security::Noise, "/ws", "webSocket").await;
+    both_by(&relay(), Security::Noise, "/ws", "webSocket", "noiseYamux").await;
 }
 
 #[tokio::test]

@@ -27,7 +27,11 @@ pub(crate) struct Relay {
 impl Relay {
     /// Starts one with `arguments` and a fresh data directory, on loopback; returns when it says that it is ready.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let data_dir = tempfile::tempdir().unwrap();
+        Self::start_with(tempfile::tempdir().unwrap(), arguments)
+    }
+
+    /// The same with a data directory that another one had.
+    pub(crate) fn start_with(data_dir: tempfile::TempDir, arguments: &[&str]) -> Self {
         let mut relay = Self::start_in(data_dir.path(), arguments);
         relay.data_dir = Some(data_dir);
         relay

@@ -1,0 +1,435 @@
+//! Other servers: those that the settings name stay connected, those on this machine's link are found and connected, and some that come by themselves
+//! are kept. At relays among them a reservation is held, by which this server is reached where nothing else leads to it.
+//!
+//! ```text
+//!   settings ──┐                       ┌─► dial, by circuit where the address says so
+//!   mDNS ──────┼─► Table ─── due ──────┤
+//!   identify ──┘   │                   └─► listen at /…/p2p-circuit: a reservation
+//!                  └─ Names: which peers are servers, for the behaviours that only servers have a use for
+//! ```
+
+mod keep;
+mod mdns;
+mod table;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    convert::Infallible,
+    future::Future as _,
+    net::IpAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use libp2p::{
+    Multiaddr, PeerId,
+    core::{Endpoint, transport::ListenerId, transport::PortUse},
+    multiaddr::Protocol,
+    swarm::{
+        CloseConnection, ConnectionDenied, ConnectionId, FromSwarm, ListenOpts, NetworkBehaviour, NotifyHandler, THandler, THandlerInEvent,
+        THandlerOutEvent, ToSwarm,
+        dial_opts::{DialOpts, PeerCondition},
+    },
+};
+use shoal_protocol::{
+    addresses::{Filter, reach_of},
+    connections::Network,
+    time::Time,
+};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use self::{
+    keep::{Keep, Order},
+    mdns::{Mdns, on_link},
+    table::{Link, Origin, Table},
+};
+use crate::{
+    addresses::ip_of,
+    health::Health,
+    limits,
+    only::{Names, is_circuit},
+    outgoing::Permits,
+    rate::TokenBuckets,
+    settings::{Config, Port},
+    way::Way,
+};
+
+/// What becomes of a peer that has said what it speaks.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Verdict {
+    /// It is no server of ours, and nobody said so.
+    Peer,
+    /// A server that is kept. Where others reach it, if they are to be told.
+    Server(Vec<Multiaddr>),
+}
+
+/// A relay at which this server is reached.
+struct Reservation {
+    address: Multiaddr,
+    listener: Option<ListenerId>,
+    held: bool,
+    /// Where its relay listens besides.
+    told: Vec<Multiaddr>,
+    due: Time,
+    failures: u32,
+}
+
+/// The behaviour.
+pub(crate) struct Behaviour {
+    local: PeerId,
+    table: Table,
+    reservations: BTreeMap<PeerId, Reservation>,
+    mdns: Option<Mdns>,
+    finds: TokenBuckets<()>,
+    names: Names,
+    permits: Permits,
+    /// By which ways dials leave from a port at which this server listens.
+    from_own_port: Vec<Way>,
+    orders: VecDeque<ToSwarm<Infallible, Order>>,
+    origin: Instant,
+    alarm: Option<Pin<Box<Sleep>>>,
+    health: Arc<Health>,
+}
+
+impl Behaviour {
+    /// Those of `config`. What others may know of them is shared in `names` and `permits`.
+    ///
+    /// # Errors
+    /// Where mDNS is wanted, and the system does not tell of its network interfaces.
+    pub(crate) fn new(local: PeerId, config: &Config, names: &Names, permits: &Permits, health: &Arc<Health>) -> std::io::Result<Self> {
+        let mdns = if config.mdns { Some(Mdns::new(local)?) } else { None };
+        let mut this = Self {
+            local,
+            table: Table::new(config.max_servers),
+            reservations: BTreeMap::new(),
+            mdns,
+            finds: TokenBuckets::new(limits::FINDS_PER_MINUTE, 1),
+            names: names.clone(),
+            permits: permits.clone(),
+            from_own_port: from_own_port(config),
+            orders: VecDeque::new(),
+            origin: Instant::now(),
+            alarm: None,
+            health: Arc::clone(health),
+        };
+        for address in &config.peers.0 {
+            this.name(address);
+        }
+        for address in &config.reserve_at.0 {
+            if let Some(peer) = this.name(address) {
+                this.reservations.entry(peer).or_insert(Reservation {
+                    address: address.clone(),
+                    listener: None,
+                    held: false,
+                    told: Vec::new(),
+                    due: Time::default(),
+                    failures: 0,
+                });
+            }
+        }
+        Ok(this)
+    }
+
+    /// The server at the end of an address of the settings, unless it is this one: the same list may serve all servers.
+    fn name(&mut self, address: &Multiaddr) -> Option<PeerId> {
+        let peer = server_of(address).filter(|peer| *peer != self.local)?;
+        self.names.add(peer);
+        self.table.name(peer, address.clone());
+        Some(peer)
+    }
+
+    /// Announces these addresses on the link.
+    pub(crate) fn announce(&mut self, addresses: &[Multiaddr]) {
+        if let Some(mdns) = &mut self.mdns {
+            mdns.announce(addresses);
+        }
+    }
+
+    /// A peer, which came from `network`, has said by a connection what it speaks: whether that is `ours`, and where it `listens`.
+    pub(crate) fn identified(
+        &mut self,
+        peer: PeerId,
+        id: ConnectionId,
+        network: Option<Network>,
+        ours: bool,
+        listens: &[Multiaddr],
+    ) -> Verdict {
+        let now = self.now();
+        match self.table.get_mut(&peer) {
+            Some(server) if server.origin == Origin::Found && !ours => {
+                self.table.not_ours(&peer, now);
+                self.orders.push_back(ToSwarm::CloseConnection { peer_id: peer, connection: CloseConnection::All });
+                return Verdict::Peer;
+            }
+            Some(server) => server.proven = ours,
+            None => {
+                let link = Link { id, relayed: false, dialled: None, reach: None };
+                // Of one that comes through a relay, no network is known.
+                if !ours || network.is_none() || !self.table.welcome(peer, network, link) {
+                    return Verdict::Peer;
+                }
+                self.names.add(peer);
+                self.keep(peer, id, Order::Keep);
+            }
+        }
+        self.count();
+        let Some(server) = self.table.get(&peer).filter(|server| server.origin != Origin::Guest) else {
+            return Verdict::Server(Vec::new());
+        };
+        let reach = server.links.iter().find(|link| link.id == id).and_then(|link| link.reach);
+        let told = reach.map_or_else(Vec::new, |reach| Filter::new(reach).select(listens.iter().cloned(), reach));
+        if let Some(reservation) = self.reservations.get_mut(&peer) {
+            reservation.told.clone_from(&told);
+        }
+        Verdict::Server(if ours { told } else { Vec::new() })
+    }
+
+    /// By which address a server sees this one, if others may reach it there: the connection left by a port at which this one listens.
+    pub(crate) fn seen_as(&self, peer: &PeerId, id: ConnectionId, observed: &Multiaddr) -> Option<Multiaddr> {
+        let link = self.table.get(peer)?.links.iter().find(|link| link.id == id)?;
+        let way = link.dialled.filter(|way| self.from_own_port.contains(way) && !link.relayed && Way::of(observed) == Some(*way))?;
+        let sound = reach_of(observed)? <= link.reach? && !is_circuit(observed);
+        tracing::debug!(%peer, %observed, ?way, sound, "seen");
+        sound.then(|| observed.iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect())
+    }
+
+    /// Where this server is reached through relays.
+    pub(crate) fn circuits(&self) -> Vec<Multiaddr> {
+        let mut circuits = Vec::new();
+        for (relay, reservation) in self.reservations.iter().filter(|(_, reservation)| reservation.held) {
+            let told = reservation.told.iter().filter_map(|address| address.clone().with_p2p(*relay).ok());
+            for base in std::iter::once(reservation.address.clone()).chain(told.filter(|address| !is_circuit(address))) {
+                let circuit = base.with(Protocol::P2pCircuit).with(Protocol::P2p(self.local));
+                if !circuits.contains(&circuit) {
+                    circuits.push(circuit);
+                }
+            }
+        }
+        circuits
+    }
+
+    /// Whether its connections are kept when there is no room for all.
+    pub(crate) fn is_kept(&self, peer: &PeerId) -> bool {
+        self.table.get(peer).is_some_and(|server| server.origin != Origin::Guest)
+    }
+
+    /// A relay keeps a reservation for this server.
+    pub(crate) fn reserved(&mut self, relay: &PeerId) {
+        if let Some(reservation) = self.reservations.get_mut(relay) {
+            (reservation.held, reservation.failures) = (true, 0);
+        }
+        self.count();
+    }
+
+    fn now(&self) -> Time {
+        Time::from_origin(self.origin.elapsed())
+    }
+
+    fn keep(&mut self, peer_id: PeerId, id: ConnectionId, event: Order) {
+        self.orders.push_back(ToSwarm::NotifyHandler { peer_id, handler: NotifyHandler::One(id), event });
+    }
+
+    fn count(&self) {
+        let connected = || self.table.iter().filter(|(_, server)| !server.links.is_empty());
+        let peering = &self.health.peering;
+        peering.servers.set(connected().count());
+        peering.relayed_servers.set(connected().filter(|(_, server)| server.is_relayed()).count());
+        peering.found_servers.set(self.table.count(Origin::Found));
+        peering.reserved_at.set(self.reservations.values().filter(|reservation| reservation.held).count());
+    }
+
+    fn on_connected(&mut self, peer: PeerId, link: Link) {
+        let Some(server) = self.table.get(&peer) else { return };
+        let relayed: Vec<_> = server.links.iter().filter(|link| link.relayed).map(|link| link.id).collect();
+        self.table.connected(&peer, link);
+        self.keep(peer, link.id, Order::Keep);
+        if !link.relayed {
+            // It takes over. What is still said by the other may be said to its end.
+            for id in relayed {
+                self.keep(peer, id, Order::Release);
+            }
+        }
+        self.count();
+    }
+
+    fn on_disconnected(&mut self, peer: PeerId, id: ConnectionId) {
+        if let Some(gone) = self.table.disconnected(&peer, id, self.now(), &mut random) {
+            self.forget(&peer, gone.addresses, gone.origin);
+        }
+        self.count();
+    }
+
+    fn forget(&mut self, peer: &PeerId, addresses: Vec<Multiaddr>, origin: Origin) {
+        self.names.remove(peer);
+        if origin == Origin::Found {
+            addresses.iter().for_each(|address| self.permits.take_back(address));
+        }
+    }
+
+    fn on_failure(&mut self, peer: PeerId) {
+        if let Some(gone) = self.table.failed(&peer, self.now(), &mut random) {
+            self.forget(&peer, gone.addresses, gone.origin);
+            self.count();
+        }
+    }
+
+    fn on_found(&mut self, found: Vec<(PeerId, Multiaddr)>) {
+        let now = self.now();
+        for (peer, address) in found {
+            let address: Multiaddr = address.iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect();
+            let sound = ip_of(&address).is_some_and(is_near) && !is_circuit(&address);
+            if peer == self.local || !sound || self.table.get(&peer).is_none() && !self.finds.take((), now_std()) {
+                continue;
+            }
+            let head_start = if self.local < peer { Duration::ZERO } else { limits::FIND_HEAD_START };
+            if self.table.find(peer, address.clone(), head_start, now) {
+                self.names.add(peer);
+                self.permits.lend(&address);
+            }
+        }
+        self.count();
+    }
+
+    fn on_listener_closed(&mut self, listener: ListenerId) {
+        let now = self.now();
+        for reservation in self.reservations.values_mut().filter(|reservation| reservation.listener == Some(listener)) {
+            (reservation.listener, reservation.held) = (None, false);
+            reservation.failures = reservation.failures.saturating_add(1);
+            reservation.due = now + table::wait(reservation.failures, &mut random);
+        }
+        self.count();
+    }
+
+    /// A reservation to ask for: once its relay is connected directly.
+    fn reserve(&mut self, now: Time) -> Option<ToSwarm<Infallible, Order>> {
+        let (table, local) = (&self.table, self.local);
+        let direct = |peer: &PeerId| table.get(peer).is_some_and(|server| server.links.iter().any(|link| !link.relayed));
+        let wanted =
+            |(peer, reservation): &(&PeerId, &mut Reservation)| reservation.listener.is_none() && reservation.due <= now && direct(peer);
+        let (_, reservation) = self.reservations.iter_mut().find(wanted)?;
+        let options = ListenOpts::new(reservation.address.clone().with(Protocol::P2pCircuit).with(Protocol::P2p(local)));
+        reservation.listener = Some(options.listener_id());
+        Some(ToSwarm::ListenOn { opts: options })
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        let waiting = self.reservations.values().filter(|reservation| reservation.listener.is_none()).map(|reservation| reservation.due);
+        self.table.deadline().into_iter().chain(waiting.filter(|due| *due > self.now())).min()
+    }
+}
+
+fn from_own_port(config: &Config) -> Vec<Way> {
+    let quic = (config.quic != Port::Off).then_some(Way::Quic);
+    let tcp = (config.tcp != Port::Off && punches(config)).then_some(Way::Tcp);
+    quic.into_iter().chain(tcp).collect()
+}
+
+/// Whether connections through other relays are to be made, or let in.
+pub(crate) fn has_circuits(config: &Config) -> bool {
+    !config.reserve_at.0.is_empty() || config.peers.0.iter().any(is_circuit)
+}
+
+/// Whether these are to give way to direct ones. Dials by TCP then leave from the port at which this server listens: a router which saw one leave
+/// lets the other server's in.
+pub(crate) fn punches(config: &Config) -> bool {
+    has_circuits(config) && config.hole_punching
+}
+
+/// Whether mDNS may lead there.
+fn is_near(ip: IpAddr) -> bool {
+    !ip.is_loopback() && !ip.is_unspecified() && on_link(ip)
+}
+
+fn now_std() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
+/// From 0 up to 1. Where the system has no randomness, everybody waits the same.
+fn random() -> f64 {
+    getrandom::u32().map_or(0.5, |number| f64::from(number) / (f64::from(u32::MAX) + 1.0))
+}
+
+/// The server at the end of an address.
+pub(crate) fn server_of(address: &Multiaddr) -> Option<PeerId> {
+    match address.iter().last()? {
+        Protocol::P2p(peer) => Some(peer),
+        _ => None,
+    }
+}
+
+impl NetworkBehaviour for Behaviour {
+    type ConnectionHandler = Keep;
+    type ToSwarm = Infallible;
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        _: ConnectionId,
+        _: PeerId,
+        _: &Multiaddr,
+        _: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        Ok(Keep::default())
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        _: ConnectionId,
+        _: PeerId,
+        _: &Multiaddr,
+        _: Endpoint,
+        _: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        Ok(Keep::default())
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        match event {
+            FromSwarm::ConnectionEstablished(opened) => {
+                let remote = opened.endpoint.get_remote_address();
+                let dialled = if opened.endpoint.is_dialer() { Way::of(remote) } else { None };
+                let relayed = opened.endpoint.is_relayed();
+                let reach = if relayed { None } else { reach_of(remote) };
+                self.on_connected(opened.peer_id, Link { id: opened.connection_id, relayed, dialled, reach });
+            }
+            FromSwarm::ConnectionClosed(closed) => self.on_disconnected(closed.peer_id, closed.connection_id),
+            FromSwarm::DialFailure(failure) => {
+                if let Some(peer) = failure.peer_id {
+                    self.on_failure(peer);
+                }
+            }
+            FromSwarm::ListenerClosed(closed) => self.on_listener_closed(closed.listener_id),
+            _ => {}
+        }
+    }
+
+    fn on_connection_handler_event(&mut self, _: PeerId, _: ConnectionId, never: THandlerOutEvent<Self>) {
+        match never {}
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
+        while let Some(Poll::Ready(found)) = self.mdns.as_mut().map(|mdns| mdns.poll(context)) {
+            self.on_found(found);
+        }
+        loop {
+            if let Some(order) = self.orders.pop_front() {
+                return Poll::Ready(order);
+            }
+            let now = self.now();
+            if let Some(order) = self.reserve(now) {
+                return Poll::Ready(order);
+            }
+            if let Some((peer, addresses)) = self.table.dial(now) {
+                let options = DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::DisconnectedAndNotDialing);
+                return Poll::Ready(ToSwarm::Dial { opts: options.build() });
+            }
+            let Some(deadline) = self.deadline() else { return Poll::Pending };
+            let after = deadline.since(Time::from_origin(Duration::ZERO));
+            let alarm = self.alarm.insert(Box::pin(sleep_until(self.origin + after)));
+            if alarm.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+}
