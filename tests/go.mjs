@@ -9,7 +9,7 @@ import { clock } from '../crates/web/build/steps.mjs'
  * Builds those that are not built yet.
  * @param {string} what their name, for people
  * @param {string} module_ the folder with go.mod
- * @param {string[]} packages the last part of each is its program's name
+ * @param {string[]} packages the last part of each is its program's name; one that begins with `./` is the test's own
  * @returns {Promise<string[] | undefined>} the programs' paths; nothing where there is no Go, which is said
  */
 export async function ensureGoPrograms(what, module_, packages) {
@@ -25,7 +25,8 @@ export async function ensureGoPrograms(what, module_, packages) {
   for (const name of packages) {
     const program = join(target, basename(name))
     programs.push(program)
-    if ((await time(program)) > asked) continue
+    const own = name.startsWith('./') ? await time(join(module_, name, 'main.go')) : 0
+    if ((await time(program)) > Math.max(asked, own)) continue
     const began = Date.now()
     console.log(`building ${basename(name)} (once) …`)
     await run('go', ['build', '-mod=readonly', '-trimpath', '-ldflags=-s -w', '-o', program, name], { cwd: module_ })

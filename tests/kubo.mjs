@@ -20,12 +20,22 @@ export async function ensureKubo() {
 }
 
 /**
+ * Builds a program that sends bytes through relays with Kubo's own libp2p, see there.
+ * @returns {Promise<string>} its path
+ */
+export async function ensurePump() {
+  const [pump] = await ensureGoPrograms('go-libp2p', join(root, 'tests', 'interop', 'kubo'), ['./pump'])
+  return pump
+}
+
+/**
  * A running node that knows nobody and listens nowhere but for its own commands.
  * @param {Record<string, unknown>} settings by the names of its configuration, such as `Swarm.Transports.Network`
+ * @param {Record<string, string>} [environment] besides its own
  */
-export async function createKubo(settings) {
+export async function createKubo(settings, environment = {}) {
   const directory = await createTemporary('kubo')
-  const env = { IPFS_PATH: directory, IPFS_TELEMETRY: 'off' }
+  const env = { IPFS_PATH: directory, IPFS_TELEMETRY: 'off', ...environment }
   const ipfs = (...args) => capture(program, args, { env })
   await ipfs('init', '--profile=test')
   for (const [name, value] of Object.entries({ 'Addresses.Swarm': [], ...settings })) await ipfs('config', '--json', name, JSON.stringify(value))

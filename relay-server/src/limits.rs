@@ -110,6 +110,9 @@ pub(crate) const REDIAL_FIRST: Duration = Duration::from_secs(1);
 /// … at the latest, half of each up to chance: a server that is back is not dialled by all others in one moment.
 pub(crate) const REDIAL_LONGEST: Duration = Duration::from_secs(300);
 
+/// How long a connection through a relay stays beside the direct one that replaces it.
+pub(crate) const RELAYED_AFTER_DIRECT: Duration = Duration::from_secs(5);
+
 /// Servers of one network (IPv4 address or IPv6 /64) that stay connected without being named in the settings.
 pub(crate) const SERVERS_PER_NETWORK: usize = 4;
 

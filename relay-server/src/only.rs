@@ -12,8 +12,8 @@ use libp2p::{
     core::{Endpoint, transport::PortUse},
     multiaddr::Protocol,
     swarm::{
-        ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NewExternalAddrCandidate, THandler, THandlerInEvent, THandlerOutEvent,
-        ToSwarm, dummy,
+        ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId, FromSwarm, NetworkBehaviour, NewExternalAddrCandidate,
+        SubstreamProtocol, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm, dummy, handler::ConnectionEvent,
     },
 };
 
@@ -89,7 +89,7 @@ impl<Inner: NetworkBehaviour> Only<Inner> {
 }
 
 impl<Inner: NetworkBehaviour> NetworkBehaviour for Only<Inner> {
-    type ConnectionHandler = Either<Inner::ConnectionHandler, dummy::ConnectionHandler>;
+    type ConnectionHandler = Either<Boxed<Inner::ConnectionHandler>, dummy::ConnectionHandler>;
     type ToSwarm = Inner::ToSwarm;
 
     fn handle_established_inbound_connection(
@@ -104,7 +104,7 @@ impl<Inner: NetworkBehaviour> NetworkBehaviour for Only<Inner> {
         }
         let handler = self.inner.handle_established_inbound_connection(id, peer, local, remote)?;
         self.known.insert(id);
-        Ok(Either::Left(handler))
+        Ok(Either::Left(Boxed(Box::new(handler))))
     }
 
     fn handle_established_outbound_connection(
@@ -117,7 +117,7 @@ impl<Inner: NetworkBehaviour> NetworkBehaviour for Only<Inner> {
     ) -> Result<THandler<Self>, ConnectionDenied> {
         let handler = self.inner.handle_established_outbound_connection(id, peer, address, role, port)?;
         self.known.insert(id);
-        Ok(Either::Left(handler))
+        Ok(Either::Left(Boxed(Box::new(handler))))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
@@ -151,5 +151,47 @@ impl<Inner: NetworkBehaviour> NetworkBehaviour for Only<Inner> {
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
         self.inner.poll(context).map(|order| order.map_in(Either::Left))
+    }
+}
+
+/// A handler that takes no room where it is not: on a connection, all handlers lie beside each other.
+pub(crate) struct Boxed<Handler>(Box<Handler>);
+
+impl<Handler: ConnectionHandler> ConnectionHandler for Boxed<Handler> {
+    type FromBehaviour = Handler::FromBehaviour;
+    type ToBehaviour = Handler::ToBehaviour;
+    type InboundProtocol = Handler::InboundProtocol;
+    type OutboundProtocol = Handler::OutboundProtocol;
+    type InboundOpenInfo = Handler::InboundOpenInfo;
+    type OutboundOpenInfo = Handler::OutboundOpenInfo;
+
+    fn listen_protocol(&self) -> SubstreamProtocol<Self::InboundProtocol, Self::InboundOpenInfo> {
+        self.0.listen_protocol()
+    }
+
+    fn connection_keep_alive(&self) -> bool {
+        self.0.connection_keep_alive()
+    }
+
+    fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<ConnectionHandlerEvent<Self::OutboundProtocol, Self::OutboundOpenInfo, Self::ToBehaviour>> {
+        self.0.poll(context)
+    }
+
+    fn poll_close(&mut self, context: &mut Context<'_>) -> Poll<Option<Self::ToBehaviour>> {
+        self.0.poll_close(context)
+    }
+
+    fn on_behaviour_event(&mut self, event: Self::FromBehaviour) {
+        self.0.on_behaviour_event(event);
+    }
+
+    fn on_connection_event(
+        &mut self,
+        event: ConnectionEvent<'_, Self::InboundProtocol, Self::OutboundProtocol, Self::InboundOpenInfo, Self::OutboundOpenInfo>,
+    ) {
+        self.0.on_connection_event(event);
     }
 }

@@ -14,14 +14,9 @@ use libp2p::{
 #[derive(Debug, Default)]
 pub(crate) struct Keep(bool);
 
-/// What is said of the connection.
+/// What is said of the connection: keep it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Order {
-    /// Keep it.
-    Keep,
-    /// It may go when it is idle.
-    Release,
-}
+pub(crate) struct Order;
 
 impl ConnectionHandler for Keep {
     type FromBehaviour = Order;
@@ -39,8 +34,8 @@ impl ConnectionHandler for Keep {
         self.0
     }
 
-    fn on_behaviour_event(&mut self, order: Order) {
-        self.0 = matches!(order, Order::Keep);
+    fn on_behaviour_event(&mut self, _: Order) {
+        self.0 = true;
     }
 
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<ConnectionHandlerEvent<DeniedUpgrade, (), Infallible>> {

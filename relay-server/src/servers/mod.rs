@@ -85,11 +85,15 @@ pub(crate) struct Behaviour {
     finds: TokenBuckets<()>,
     names: Names,
     permits: Permits,
+    /// Connections through relays: bounded by what these allow.
+    relayed: BTreeMap<PeerId, Vec<ConnectionId>>,
+    /// Those of them that a direct one has replaced, the first to be closed first.
+    replaced: VecDeque<(Time, PeerId, ConnectionId)>,
     /// By which ways dials leave from a port at which this server listens.
     from_own_port: Vec<Way>,
     orders: VecDeque<ToSwarm<Infallible, Order>>,
     origin: Instant,
-    alarm: Option<Pin<Box<Sleep>>>,
+    alarm: Option<(Time, Pin<Box<Sleep>>)>,
     health: Arc<Health>,
 }
 
@@ -108,6 +112,8 @@ impl Behaviour {
             finds: TokenBuckets::new(limits::FINDS_PER_MINUTE, 1),
             names: names.clone(),
             permits: permits.clone(),
+            relayed: BTreeMap::new(),
+            replaced: VecDeque::new(),
             from_own_port: from_own_port(config),
             orders: VecDeque::new(),
             origin: Instant::now(),
@@ -171,7 +177,7 @@ impl Behaviour {
                     return Verdict::Peer;
                 }
                 self.names.add(peer);
-                self.keep(peer, id, Order::Keep);
+                self.keep(peer, id);
             }
         }
         self.count();
@@ -227,8 +233,8 @@ impl Behaviour {
         Time::from_origin(self.origin.elapsed())
     }
 
-    fn keep(&mut self, peer_id: PeerId, id: ConnectionId, event: Order) {
-        self.orders.push_back(ToSwarm::NotifyHandler { peer_id, handler: NotifyHandler::One(id), event });
+    fn keep(&mut self, peer_id: PeerId, id: ConnectionId) {
+        self.orders.push_back(ToSwarm::NotifyHandler { peer_id, handler: NotifyHandler::One(id), event: Order });
     }
 
     fn count(&self) {
@@ -241,20 +247,28 @@ impl Behaviour {
     }
 
     fn on_connected(&mut self, peer: PeerId, link: Link) {
-        let Some(server) = self.table.get(&peer) else { return };
-        let relayed: Vec<_> = server.links.iter().filter(|link| link.relayed).map(|link| link.id).collect();
-        self.table.connected(&peer, link);
-        self.keep(peer, link.id, Order::Keep);
-        if !link.relayed {
-            // It takes over. What is still said by the other may be said to its end.
-            for id in relayed {
-                self.keep(peer, id, Order::Release);
-            }
+        if link.relayed {
+            self.relayed.entry(peer).or_default().push(link.id);
+        } else if let Some(relayed) = self.relayed.get(&peer) {
+            // The direct one takes over. What is said on the other may be said to its end.
+            let at = self.now() + limits::RELAYED_AFTER_DIRECT;
+            self.replaced.extend(relayed.iter().map(|id| (at, peer, *id)));
         }
-        self.count();
+        if self.table.get(&peer).is_some() {
+            self.table.connected(&peer, link);
+            self.keep(peer, link.id);
+            self.count();
+        }
     }
 
     fn on_disconnected(&mut self, peer: PeerId, id: ConnectionId) {
+        self.replaced.retain(|(_, _, replaced)| *replaced != id);
+        if let Some(relayed) = self.relayed.get_mut(&peer) {
+            relayed.retain(|relayed| *relayed != id);
+            if relayed.is_empty() {
+                self.relayed.remove(&peer);
+            }
+        }
         if let Some(gone) = self.table.disconnected(&peer, id, self.now(), &mut random) {
             self.forget(&peer, gone.addresses, gone.origin);
         }
@@ -316,7 +330,8 @@ impl Behaviour {
 
     fn deadline(&self) -> Option<Time> {
         let waiting = self.reservations.values().filter(|reservation| reservation.listener.is_none()).map(|reservation| reservation.due);
-        self.table.deadline().into_iter().chain(waiting.filter(|due| *due > self.now())).min()
+        let closing = self.replaced.front().map(|(at, ..)| *at);
+        self.table.deadline().into_iter().chain(closing).chain(waiting.filter(|due| *due > self.now())).min()
     }
 }
 
@@ -420,16 +435,22 @@ impl NetworkBehaviour for Behaviour {
             if let Some(order) = self.reserve(now) {
                 return Poll::Ready(order);
             }
+            if let Some((_, peer_id, id)) = self.replaced.pop_front_if(|(at, ..)| *at <= now) {
+                return Poll::Ready(ToSwarm::CloseConnection { peer_id, connection: CloseConnection::One(id) });
+            }
             if let Some((peer, addresses)) = self.table.dial(now) {
                 let options = DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::DisconnectedAndNotDialing);
                 return Poll::Ready(ToSwarm::Dial { opts: options.build() });
             }
             let Some(deadline) = self.deadline() else { return Poll::Pending };
-            let after = deadline.since(Time::from_origin(Duration::ZERO));
-            let alarm = self.alarm.insert(Box::pin(sleep_until(self.origin + after)));
-            if alarm.as_mut().poll(context).is_pending() {
+            if self.alarm.as_ref().is_none_or(|(at, _)| *at != deadline) {
+                let after = deadline.since(Time::from_origin(Duration::ZERO));
+                self.alarm = Some((deadline, Box::pin(sleep_until(self.origin + after))));
+            }
+            if self.alarm.as_mut().is_none_or(|(_, alarm)| alarm.as_mut().poll(context).is_pending()) {
                 return Poll::Pending;
             }
+            self.alarm = None;
         }
     }
 }
