@@ -141,7 +141,9 @@ impl Relay {
             upnp.announce(&own);
         }
         let outer = self.outer.addresses(self.external.is_empty(), self.swarm.behaviour().servers.circuits());
-        for address in own.iter().chain(&outer) {
+        // Of loopback there is nothing to ask, unless everything is there.
+        let elsewhere = own.iter().any(|address| !addresses::is_loopback(address));
+        for address in own.iter().chain(&outer).filter(|address| !(elsewhere && addresses::is_loopback(address))) {
             self.ask_about(address);
         }
         let mut now = own;

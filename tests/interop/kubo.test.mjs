@@ -27,7 +27,7 @@ const WAYS = {
   'quic-v1': { network: { QUIC: true }, address: /\/quic-v1$/, counted: 'quic', agreed: 'quic', pump: 'quic', says: ['', '', 'quic-v1'] },
   // Its WebSocket is made of its TCP.
   ws: { network: { TCP: true, Websocket: true }, address: /\/tcp\/\d+\/ws$/, counted: 'webSocket', agreed: 'noiseYamux', pump: 'ws', says: ['/noise', '/yamux/1.0.0', 'websocket'] },
-  wss: { network: { TCP: true, Websocket: true }, address: /\/tls\/(sni\/localhost\/)?ws$/, counted: 'secureWebSocket', agreed: 'noiseYamux', pump: 'ws', says: ['/noise', '/yamux/1.0.0', 'websocket'] },
+  wss: { network: { TCP: true, Websocket: true }, address: /\/(tls\/(sni\/localhost\/)?ws|wss)$/, counted: 'secureWebSocket', agreed: 'noiseYamux', pump: 'ws', says: ['/noise', '/yamux/1.0.0', 'websocket'] },
   webtransport: { network: { QUIC: true, WebTransport: true }, address: /\/webtransport(\/|$)/, counted: 'webTransport', agreed: 'webTransport', pump: 'webtransport', says: ['', '', 'webtransport'] },
 }
 
@@ -120,6 +120,8 @@ for (const [name, way] of Object.entries(WAYS)) {
     const { milliseconds, ...through } = JSON.parse(await capture(pump, ['through', way.pump, address, id, String(SIZE)]))
     assert.deepEqual([through.security, through.muxer, through.transport], way.says)
     const after = await relay.health()
+    reached.stdin.end()
+    await once(reached, 'exit')
     assert.ok(after.relayedBytes - before.relayedBytes >= 2 * SIZE, 'all of it went through the relay')
     assert.equal(after.agreed[way.agreed] - before.agreed[way.agreed], 2)
     t.diagnostic(`${(SIZE / 1e3 / milliseconds).toFixed(0)} MB/s each way`)

@@ -143,7 +143,7 @@ async function behindRouters(t, tag) {
     homes.push({ router, machine })
     t.after(() => [router, machine].forEach((one) => one.end()))
   }
-  return { relay, homes }
+  return { outside, relay, homes }
 }
 
 for (const [name, way, listens] of [
@@ -177,13 +177,18 @@ for (const [name, way, listens] of [
 /** The router's daemon for UPnP, from its Debian package. */
 async function ensureDaemon() {
   if (existsSync('/usr/sbin/miniupnpd')) return
+  if (process.getuid() !== 0 || !existsSync('/usr/bin/apt-get')) throw new Error('miniupnpd not found: install miniupnpd-nftables')
   await run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'miniupnpd-nftables'], { env: { DEBIAN_FRONTEND: 'noninteractive' }, stdio: ['ignore', 'ignore', 'inherit'] })
 }
 
-test('a server has its router open its ports by UPnP, and is reached from outside', { timeout: 180_000 }, async (t) => {
+test('a server has its router open its ports by UPnP, is reached from outside, and told so', { timeout: 180_000 }, async (t) => {
   await ensureDaemon()
-  const { relay, homes } = await behindRouters(t, 'u')
+  const { outside, relay, homes } = await behindRouters(t, 'u')
   const [{ router, machine }] = homes
+  const another = await createMachine('judge')
+  t.after(() => another.end())
+  await another.plug(outside, '11.0.0.9/24')
+  const judge = await createServer(t, another, ['--autonat', 'answer'])
   const directory = await createTemporary('upnp')
   const settings = join(directory, 'miniupnpd.conf')
   await writeFile(settings, `
@@ -210,7 +215,7 @@ deny 0-65535 0.0.0.0/0 0-65535
     daemon.kill('SIGKILL')
     if (t.passed === false) console.error(`── miniupnpd\n${said.slice(-3_000)}`)
   })
-  const server = await createServer(t, machine, ['--upnp', 'true'])
+  const server = await createServer(t, machine, ['--upnp', 'true', '--autonat', 'ask', '--peers', `/ip4/11.0.0.9/tcp/4001/p2p/${judge.id}`])
   // The WebSocket's port, that of TCP, and that of QUIC.
   await until('three ports', async () => (await server.peering()).mapped === 3)
   const rules = await router.run('nft', 'list', 'chain', 'inet', 'router', 'opened_to')
@@ -220,11 +225,17 @@ deny 0-65535 0.0.0.0/0 0-65535
   const told = [...bootstrap.addresses, ...bootstrap.nativeAddresses]
   const outer = ['/ip4/11.0.0.11/tcp/4001', '/ip4/11.0.0.11/udp/4001/quic-v1', '/ip4/11.0.0.11/tcp/8080/ws'].map((address) => `${address}/p2p/${server.id}`)
   for (const address of outer) assert.ok(told.includes(address), `${address} among ${told}`)
+  await until('the judgement', async () => {
+    const { reached, unreached } = await server.peering()
+    return reached === 3 && unreached === 3
+  })
+  assert.match(server.log(), /nobody outside reaches \/ip4\/192\.168\.1\.2\/tcp\/4001: open the port/)
+  assert.deepEqual([(await judge.peering()).reachAnswers, (await judge.peering()).reachRefused], [3, 3], 'it dials no inner address')
   for (const [index, address] of outer.entries()) {
     const visitor = await createServer(t, relay, ['--peers', address])
     await until(`a visitor by ${address}`, async () => (await visitor.peering()).servers === 1)
     visitor.stop()
-    await until(`the end of visit ${index}`, async () => (await server.peering()).servers === 0)
+    await until(`the end of visit ${index}`, async () => (await server.peering()).servers === 1)
   }
 })
 

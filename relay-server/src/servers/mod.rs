@@ -454,3 +454,49 @@ impl NetworkBehaviour for Behaviour {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+
+    fn behaviour(config: Config) -> Behaviour {
+        let (permits, health) = (Permits::new(&config), Arc::new(Health::new()));
+        Behaviour::new(PeerId::random(), &config, &Names::default(), &permits, &health).unwrap()
+    }
+
+    fn defaults() -> Config {
+        Settings::default().or(Settings::default())
+    }
+
+    #[tokio::test]
+    async fn whoever_answers_mdns_and_is_none_of_ours_is_left_alone() {
+        let (mut servers, peer, id) = (behaviour(defaults()), PeerId::random(), ConnectionId::new_unchecked(1));
+        servers.table.find(peer, "/ip4/192.168.1.7/tcp/4001".parse().unwrap(), Duration::ZERO, servers.now());
+        servers.table.dial(servers.now()).unwrap();
+        servers.on_connected(peer, Link { id, relayed: false, dialled: Some(Way::Tcp), reach: None });
+        assert_eq!(servers.identified(peer, id, None, false, &[]), Verdict::Peer);
+        let closes = |order: &ToSwarm<Infallible, Order>| matches!(order, ToSwarm::CloseConnection { peer_id, .. } if *peer_id == peer);
+        assert!(servers.orders.iter().any(closes));
+        servers.on_disconnected(peer, id);
+        let again = servers.table.deadline().unwrap().since(servers.now());
+        assert!(again > limits::NOT_OURS - Duration::from_secs(60), "{again:?}");
+    }
+
+    #[tokio::test]
+    async fn of_guests_nobody_is_told_and_of_named_servers_what_is_as_near_as_they_are() {
+        let (named, id) = (PeerId::random(), ConnectionId::new_unchecked(1));
+        let peers = format!("/ip4/1.2.3.4/tcp/4001/p2p/{named}").parse().unwrap();
+        let mut servers = behaviour(Config { peers, ..defaults() });
+        let listens = ["/ip4/1.2.3.4/tcp/8080/ws", "/ip4/192.168.1.1/tcp/8080/ws"].map(|address| address.parse().unwrap());
+        servers.on_connected(
+            named,
+            Link { id, relayed: false, dialled: Some(Way::Tcp), reach: Some(shoal_protocol::addresses::Reach::Global) },
+        );
+        assert_eq!(servers.identified(named, id, None, true, &listens), Verdict::Server(vec![listens[0].clone()]));
+        let (guest, network) = (PeerId::random(), Some(Network::from(IpAddr::from([1, 2, 3, 5]))));
+        assert_eq!(servers.identified(guest, ConnectionId::new_unchecked(2), network, true, &listens), Verdict::Server(Vec::new()));
+        assert_eq!(servers.identified(PeerId::random(), ConnectionId::new_unchecked(3), network, false, &listens), Verdict::Peer);
+        assert!(servers.is_kept(&named) && !servers.is_kept(&guest));
+    }
+}

@@ -63,6 +63,22 @@ async fn one_port_serves_http_and_https_and_both_websockets() {
 }
 
 #[tokio::test]
+async fn another_server_comes_by_tls_if_its_system_knows_the_authority() {
+    let authority = Authority::new();
+    let files = authority.issue(&["127.0.0.1"], VALID);
+    let relay = Relay::start(&strings(&["--tls", "same"], &files));
+    let peers = relay.address_by("/tls/ws").to_string();
+    let servers = || relay.health()["peering"]["servers"] == 1;
+    let stranger = Relay::start_knowing(&Authority::new().root(), &["--peers", &peers]);
+    tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
+    assert!(!servers());
+    drop(stranger);
+    let _other = Relay::start_knowing(&authority.root(), &["--peers", &peers]);
+    until("its connection", servers).await;
+    assert_eq!((&relay.health()["ways"]["secureWebSocket"], &relay.health()["agreed"]["noiseYamux"]), (&1.into(), &1.into()));
+}
+
+#[tokio::test]
 async fn a_port_of_its_own_speaks_nothing_but_tls() {
     let authority = Authority::new();
     let files = authority.issue(&["relay.example"], VALID);

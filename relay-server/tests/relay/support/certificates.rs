@@ -17,8 +17,10 @@ impl Authority {
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
-        let root = params.self_signed(&key).unwrap().der().clone();
-        Self { issuer: Issuer::new(params, key), root, directory: tempfile::tempdir().unwrap() }
+        let root = params.self_signed(&key).unwrap();
+        let this = Self { issuer: Issuer::new(params, key), root: root.der().clone(), directory: tempfile::tempdir().unwrap() };
+        fs::write(this.root(), root.pem()).unwrap();
+        this
     }
 
     /// Writes a certificate for `names`, valid up to the beginning of `year`, and its key: the arguments with which a relay uses them.
@@ -32,6 +34,11 @@ impl Authority {
         fs::write(self.key(), key.serialize_pem()).unwrap();
         let path = |path: PathBuf| path.to_str().unwrap().to_owned();
         ["--tls-certificate".into(), path(self.certificate()), "--tls-key".into(), path(self.key())]
+    }
+
+    /// Its own certificate, as a file.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.directory.path().join("root.pem")
     }
 
     pub(crate) fn certificate(&self) -> PathBuf {

@@ -52,8 +52,24 @@ impl Relay {
         self.data_dir = Some(data_dir);
     }
 
+    /// Starts one on a system that knows no authority but the one with this certificate.
+    pub(crate) fn start_knowing(root: &Path, arguments: &[&str]) -> Self {
+        let data_dir = tempfile::tempdir().unwrap();
+        let mut command = command(data_dir.path());
+        command.env("SSL_CERT_FILE", root).env_remove("SSL_CERT_DIR").args(["--listen", "127.0.0.1:0"]).args(arguments);
+        let mut relay = Self::run(command);
+        relay.data_dir = Some(data_dir);
+        relay
+    }
+
     fn start_at(listen: &str, data_dir: &Path, arguments: &[&str]) -> Self {
-        let mut process = command(data_dir).args(["--listen", listen]).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut command = command(data_dir);
+        command.args(["--listen", listen]).args(arguments);
+        Self::run(command)
+    }
+
+    fn run(mut command: Command) -> Self {
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(process.stdout.take().unwrap());
         let mut ready = String::new();
         stdout.read_line(&mut ready).unwrap();

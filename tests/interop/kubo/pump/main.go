@@ -95,6 +95,7 @@ func reserve(ctx context.Context, way, relay string) error {
 	if err != nil {
 		return err
 	}
+	defer h.Close()
 	h.SetStreamHandler(echo, func(stream network.Stream) {
 		if _, err := io.Copy(stream, stream); err != nil {
 			_ = stream.Reset()
@@ -121,6 +122,7 @@ func through(ctx context.Context, way, relay, to, size string) error {
 	if err != nil {
 		return err
 	}
+	defer h.Close()
 	circuit, err := multiaddr.NewMultiaddr(relay + "/p2p-circuit/p2p/" + to)
 	if err != nil {
 		return err
