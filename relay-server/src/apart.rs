@@ -103,7 +103,8 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Apart<B> {
 pub(crate) struct Handler<H>(Box<H>);
 
 impl<H> Handler<H> {
-    fn new(handler: H) -> Self {
+    /// Puts it there.
+    pub(crate) fn new(handler: H) -> Self {
         Self(Box::new(handler))
     }
 }

@@ -12,12 +12,12 @@ use libp2p::{
     core::{Endpoint, transport::PortUse},
     multiaddr::Protocol,
     swarm::{
-        ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId, FromSwarm, NetworkBehaviour, NewExternalAddrCandidate,
-        SubstreamProtocol, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm, dummy, handler::ConnectionEvent,
+        ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NewExternalAddrCandidate, THandler, THandlerInEvent, THandlerOutEvent,
+        ToSwarm, dummy,
     },
 };
 
-use crate::way::Way;
+use crate::{apart::Handler, way::Way};
 
 /// The servers that are known, as all behaviours see them: bounded by their table.
 #[derive(Clone, Debug, Default)]
@@ -67,7 +67,7 @@ pub(crate) fn is_circuit(address: &Multiaddr) -> bool {
     address.iter().any(|part| part == Protocol::P2pCircuit)
 }
 
-/// `Inner` on some connections.
+/// `Inner` on some connections; on the others, where all handlers lie beside each other, it takes no room.
 pub(crate) struct Only<Inner> {
     inner: Inner,
     inbound: Inbound,
@@ -89,7 +89,7 @@ impl<Inner: NetworkBehaviour> Only<Inner> {
 }
 
 impl<Inner: NetworkBehaviour> NetworkBehaviour for Only<Inner> {
-    type ConnectionHandler = Either<Boxed<Inner::ConnectionHandler>, dummy::ConnectionHandler>;
+    type ConnectionHandler = Either<Handler<Inner::ConnectionHandler>, dummy::ConnectionHandler>;
     type ToSwarm = Inner::ToSwarm;
 
     fn handle_established_inbound_connection(
@@ -104,7 +104,7 @@ impl<Inner: NetworkBehaviour> NetworkBehaviour for Only<Inner> {
         }
         let handler = self.inner.handle_established_inbound_connection(id, peer, local, remote)?;
         self.known.insert(id);
-        Ok(Either::Left(Boxed(Box::new(handler))))
+        Ok(Either::Left(Handler::new(handler)))
     }
 
     fn handle_established_outbound_connection(
@@ -117,7 +117,7 @@ impl<Inner: NetworkBehaviour> NetworkBehaviour for Only<Inner> {
     ) -> Result<THandler<Self>, ConnectionDenied> {
         let handler = self.inner.handle_established_outbound_connection(id, peer, address, role, port)?;
         self.known.insert(id);
-        Ok(Either::Left(Boxed(Box::new(handler))))
+        Ok(Either::Left(Handler::new(handler)))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
@@ -151,47 +151,5 @@ impl<Inner: NetworkBehaviour> NetworkBehaviour for Only<Inner> {
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
         self.inner.poll(context).map(|order| order.map_in(Either::Left))
-    }
-}
-
-/// A handler that takes no room where it is not: on a connection, all handlers lie beside each other.
-pub(crate) struct Boxed<Handler>(Box<Handler>);
-
-impl<Handler: ConnectionHandler> ConnectionHandler for Boxed<Handler> {
-    type FromBehaviour = Handler::FromBehaviour;
-    type ToBehaviour = Handler::ToBehaviour;
-    type InboundProtocol = Handler::InboundProtocol;
-    type OutboundProtocol = Handler::OutboundProtocol;
-    type InboundOpenInfo = Handler::InboundOpenInfo;
-    type OutboundOpenInfo = Handler::OutboundOpenInfo;
-
-    fn listen_protocol(&self) -> SubstreamProtocol<Self::InboundProtocol, Self::InboundOpenInfo> {
-        self.0.listen_protocol()
-    }
-
-    fn connection_keep_alive(&self) -> bool {
-        self.0.connection_keep_alive()
-    }
-
-    fn poll(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<ConnectionHandlerEvent<Self::OutboundProtocol, Self::OutboundOpenInfo, Self::ToBehaviour>> {
-        self.0.poll(context)
-    }
-
-    fn poll_close(&mut self, context: &mut Context<'_>) -> Poll<Option<Self::ToBehaviour>> {
-        self.0.poll_close(context)
-    }
-
-    fn on_behaviour_event(&mut self, event: Self::FromBehaviour) {
-        self.0.on_behaviour_event(event);
-    }
-
-    fn on_connection_event(
-        &mut self,
-        event: ConnectionEvent<'_, Self::InboundProtocol, Self::OutboundProtocol, Self::InboundOpenInfo, Self::OutboundOpenInfo>,
-    ) {
-        self.0.on_connection_event(event);
     }
 }
