@@ -42,7 +42,7 @@ async fn get(authority: &Authority, server: SocketAddr, name: &str, path: &str) 
 async fn one_port_serves_http_and_https_and_both_websockets() {
     let authority = Authority::new();
     let files = authority.issue(&["relay.example", "*.relay.example", "127.0.0.1"], VALID);
-    let relay = Relay::start(&strings(&["--tls", "same", "--tcp", "same"], &files));
+    let relay = Relay::start(&strings(&["--tls", "same", "--tcp", "same", "--circuit-bytes", "1000000000"], &files));
     let port = relay.listen.port();
     let answer = get(&authority, relay.listen, "relay.example", "/bootstrap").await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
