@@ -9,8 +9,7 @@ use shoal_protocol::limits::NEARBY_DEVICES_PER_GROUP;
 
 use crate::{
     bootstrap,
-    only::is_circuit,
-    servers::server_of,
+    servers::check_server,
     settings::{Config, Port, Settings, Turn},
     way::Way,
 };
@@ -186,29 +185,6 @@ fn check_servers(config: &Config) -> Result<(), ConfigError> {
         }
     }
     Ok(())
-}
-
-/// It is a server that this one can dial.
-fn check_server(address: &Multiaddr, circuit_allowed: bool) -> Result<(), &'static str> {
-    if server_of(address).is_none() {
-        return Err("it does not end in /p2p/<PeerId>: give that too, /bootstrap of the server tells it");
-    }
-    if is_circuit(address) && !circuit_allowed {
-        return Err("a reservation is held at the relay itself: give its own address");
-    }
-    let base: Vec<_> = address.iter().take_while(|part| !matches!(part, Protocol::P2p(_))).collect();
-    match &base[..] {
-        [Protocol::Ip4(ip), ..] if ip.is_unspecified() => Err("nobody can dial 0.0.0.0: give the address that others see"),
-        [_, Protocol::Tcp(0) | Protocol::Udp(0), ..] => Err("nobody can dial port 0: give the port that others see"),
-        [Protocol::Ip4(_) | Protocol::Ip6(_), Protocol::Udp(_), Protocol::QuicV1] => Ok(()),
-        [_, Protocol::Udp(_), Protocol::QuicV1] => Err("by QUIC a name is not looked up: give its IP address, or its address over TCP"),
-        [_, Protocol::Tcp(_)]
-        | [_, Protocol::Tcp(_), Protocol::Ws(_) | Protocol::Wss(_)]
-        | [_, Protocol::Tcp(_), Protocol::Tls, Protocol::Ws(_)] => Ok(()),
-        _ => Err(
-            "servers are dialled by …/tcp/<port>, …/udp/<port>/quic-v1, …/tcp/<port>/ws or …/tcp/<port>/tls/ws, with /p2p/<PeerId> behind it",
-        ),
-    }
 }
 
 /// The certificate is in files, or comes by ACME, where TLS is on.

@@ -10,6 +10,8 @@
 
 mod keep;
 mod mdns;
+mod named;
+mod reservations;
 mod table;
 
 use std::{
@@ -25,10 +27,10 @@ use std::{
 
 use libp2p::{
     Multiaddr, PeerId,
-    core::{Endpoint, transport::ListenerId, transport::PortUse},
+    core::{Endpoint, transport::PortUse},
     multiaddr::Protocol,
     swarm::{
-        CloseConnection, ConnectionDenied, ConnectionId, FromSwarm, ListenOpts, NetworkBehaviour, NotifyHandler, THandler, THandlerInEvent,
+        CloseConnection, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler, THandler, THandlerInEvent,
         THandlerOutEvent, ToSwarm,
         dial_opts::{DialOpts, PeerCondition},
     },
@@ -40,9 +42,12 @@ use shoal_protocol::{
 };
 use tokio::time::{Instant, Sleep, sleep_until};
 
+pub(crate) use self::named::{check_server, has_circuits, punches};
 use self::{
     keep::{Keep, Order},
     mdns::{Mdns, on_link},
+    named::{from_own_port, server_of},
+    reservations::Reservations,
     table::{Link, Origin, Table},
 };
 use crate::{
@@ -52,7 +57,7 @@ use crate::{
     only::{Names, is_circuit},
     outgoing::Permits,
     rate::TokenBuckets,
-    settings::{Config, Port},
+    settings::Config,
     way::Way,
 };
 
@@ -65,22 +70,11 @@ pub(crate) enum Verdict {
     Server(Vec<Multiaddr>),
 }
 
-/// A relay at which this server is reached.
-struct Reservation {
-    address: Multiaddr,
-    listener: Option<ListenerId>,
-    held: bool,
-    /// Where its relay listens besides.
-    told: Vec<Multiaddr>,
-    due: Time,
-    failures: u32,
-}
-
 /// The behaviour.
 pub(crate) struct Behaviour {
     local: PeerId,
     table: Table,
-    reservations: BTreeMap<PeerId, Reservation>,
+    reservations: Reservations,
     mdns: Option<Mdns>,
     finds: TokenBuckets<()>,
     names: Names,
@@ -107,7 +101,7 @@ impl Behaviour {
         let mut this = Self {
             local,
             table: Table::new(config.max_servers),
-            reservations: BTreeMap::new(),
+            reservations: Reservations::new(local),
             mdns,
             finds: TokenBuckets::new(limits::FINDS_PER_MINUTE, 1),
             names: names.clone(),
@@ -125,14 +119,7 @@ impl Behaviour {
         }
         for address in &config.reserve_at.0 {
             if let Some(peer) = this.name(address) {
-                this.reservations.entry(peer).or_insert(Reservation {
-                    address: address.clone(),
-                    listener: None,
-                    held: false,
-                    told: Vec::new(),
-                    due: Time::default(),
-                    failures: 0,
-                });
+                this.reservations.want(peer, address.clone());
             }
         }
         Ok(this)
@@ -186,9 +173,7 @@ impl Behaviour {
         };
         let reach = server.links.iter().find(|link| link.id == id).and_then(|link| link.reach);
         let told = reach.map_or_else(Vec::new, |reach| Filter::new(reach).select(listens.iter().cloned(), reach));
-        if let Some(reservation) = self.reservations.get_mut(&peer) {
-            reservation.told.clone_from(&told);
-        }
+        self.reservations.told(&peer, &told);
         Verdict::Server(if ours { told } else { Vec::new() })
     }
 
@@ -203,17 +188,7 @@ impl Behaviour {
 
     /// Where this server is reached through relays.
     pub(crate) fn circuits(&self) -> Vec<Multiaddr> {
-        let mut circuits = Vec::new();
-        for (relay, reservation) in self.reservations.iter().filter(|(_, reservation)| reservation.held) {
-            let told = reservation.told.iter().filter_map(|address| address.clone().with_p2p(*relay).ok());
-            for base in std::iter::once(reservation.address.clone()).chain(told.filter(|address| !is_circuit(address))) {
-                let circuit = base.with(Protocol::P2pCircuit).with(Protocol::P2p(self.local));
-                if !circuits.contains(&circuit) {
-                    circuits.push(circuit);
-                }
-            }
-        }
-        circuits
+        self.reservations.circuits()
     }
 
     /// Whether its connections are kept when there is no room for all.
@@ -223,9 +198,7 @@ impl Behaviour {
 
     /// A relay keeps a reservation for this server.
     pub(crate) fn reserved(&mut self, relay: &PeerId) {
-        if let Some(reservation) = self.reservations.get_mut(relay) {
-            (reservation.held, reservation.failures) = (true, 0);
-        }
+        self.reservations.granted(relay);
         self.count();
     }
 
@@ -243,7 +216,7 @@ impl Behaviour {
         peering.servers.set(connected().count());
         peering.relayed_servers.set(connected().filter(|(_, server)| server.is_relayed()).count());
         peering.found_servers.set(self.table.count(Origin::Found));
-        peering.reserved_at.set(self.reservations.values().filter(|reservation| reservation.held).count());
+        peering.reserved_at.set(self.reservations.held());
     }
 
     fn on_connected(&mut self, peer: PeerId, link: Link) {
@@ -306,50 +279,17 @@ impl Behaviour {
         self.count();
     }
 
-    fn on_listener_closed(&mut self, listener: ListenerId) {
-        let now = self.now();
-        for reservation in self.reservations.values_mut().filter(|reservation| reservation.listener == Some(listener)) {
-            (reservation.listener, reservation.held) = (None, false);
-            reservation.failures = reservation.failures.saturating_add(1);
-            reservation.due = now + table::wait(reservation.failures, &mut random);
-        }
-        self.count();
-    }
-
     /// A reservation to ask for: once its relay is connected directly.
     fn reserve(&mut self, now: Time) -> Option<ToSwarm<Infallible, Order>> {
-        let (table, local) = (&self.table, self.local);
-        let direct = |peer: &PeerId| table.get(peer).is_some_and(|server| server.links.iter().any(|link| !link.relayed));
-        let wanted =
-            |(peer, reservation): &(&PeerId, &mut Reservation)| reservation.listener.is_none() && reservation.due <= now && direct(peer);
-        let (_, reservation) = self.reservations.iter_mut().find(wanted)?;
-        let options = ListenOpts::new(reservation.address.clone().with(Protocol::P2pCircuit).with(Protocol::P2p(local)));
-        reservation.listener = Some(options.listener_id());
-        Some(ToSwarm::ListenOn { opts: options })
+        let table = &self.table;
+        let direct = |relay: &PeerId| table.get(relay).is_some_and(|server| server.links.iter().any(|link| !link.relayed));
+        self.reservations.next(now, direct).map(|opts| ToSwarm::ListenOn { opts })
     }
 
-    fn deadline(&self) -> Option<Time> {
-        let waiting = self.reservations.values().filter(|reservation| reservation.listener.is_none()).map(|reservation| reservation.due);
+    fn deadline(&self, now: Time) -> Option<Time> {
         let closing = self.replaced.front().map(|(at, ..)| *at);
-        self.table.deadline().into_iter().chain(closing).chain(waiting.filter(|due| *due > self.now())).min()
+        self.table.deadline().into_iter().chain(closing).chain(self.reservations.deadline(now)).min()
     }
-}
-
-fn from_own_port(config: &Config) -> Vec<Way> {
-    let quic = (config.quic != Port::Off).then_some(Way::Quic);
-    let tcp = (config.tcp != Port::Off && punches(config)).then_some(Way::Tcp);
-    quic.into_iter().chain(tcp).collect()
-}
-
-/// Whether connections through other relays are to be made, or let in.
-pub(crate) fn has_circuits(config: &Config) -> bool {
-    !config.reserve_at.0.is_empty() || config.peers.0.iter().any(is_circuit)
-}
-
-/// Whether these are to give way to direct ones. Dials by TCP then leave from the port at which this server listens: a router which saw one leave
-/// lets the other server's in.
-pub(crate) fn punches(config: &Config) -> bool {
-    has_circuits(config) && config.hole_punching
 }
 
 /// Whether mDNS may lead there.
@@ -364,14 +304,6 @@ fn now_std() -> std::time::Instant {
 /// From 0 up to 1. Where the system has no randomness, everybody waits the same.
 fn random() -> f64 {
     getrandom::u32().map_or(0.5, |number| f64::from(number) / (f64::from(u32::MAX) + 1.0))
-}
-
-/// The server at the end of an address.
-pub(crate) fn server_of(address: &Multiaddr) -> Option<PeerId> {
-    match address.iter().last()? {
-        Protocol::P2p(peer) => Some(peer),
-        _ => None,
-    }
 }
 
 impl NetworkBehaviour for Behaviour {
@@ -414,7 +346,10 @@ impl NetworkBehaviour for Behaviour {
                     self.on_failure(peer);
                 }
             }
-            FromSwarm::ListenerClosed(closed) => self.on_listener_closed(closed.listener_id),
+            FromSwarm::ListenerClosed(closed) => {
+                self.reservations.ended(closed.listener_id, self.now(), &mut random);
+                self.count();
+            }
             _ => {}
         }
     }
@@ -442,7 +377,7 @@ impl NetworkBehaviour for Behaviour {
                 let options = DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::DisconnectedAndNotDialing);
                 return Poll::Ready(ToSwarm::Dial { opts: options.build() });
             }
-            let Some(deadline) = self.deadline() else { return Poll::Pending };
+            let Some(deadline) = self.deadline(now) else { return Poll::Pending };
             if self.alarm.as_ref().is_none_or(|(at, _)| *at != deadline) {
                 let after = deadline.since(Time::from_origin(Duration::ZERO));
                 self.alarm = Some((deadline, Box::pin(sleep_until(self.origin + after))));
