@@ -28,6 +28,7 @@
 //! There is no Noise over the connection: the descriptions, which hold the fingerprints of both certificates, travelled over the
 //! first connection, whose peer was authenticated.
 
+pub mod backlog;
 mod candidates;
 pub mod frame;
 pub mod limits;

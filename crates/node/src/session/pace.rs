@@ -23,6 +23,11 @@ impl Pace {
 }
 
 impl Inner {
+    /// Bytes to put together at once for the path in use.
+    pub(super) fn batch(&self) -> usize {
+        self.pace.window.batch()
+    }
+
     /// To be called when something was sent or came.
     pub(super) fn pace(&mut self) {
         let Pace { clock, path, window } = &mut self.pace;

@@ -18,8 +18,6 @@ use crate::{allowance::Allowance, peers::Path};
 
 /// Bytes read from the carrier at once: one large WebRTC message.
 pub(super) const READ_BUFFER: usize = 128 * 1024;
-/// Bytes of records built at once for the carrier.
-const WRITE_BATCH: usize = 128 * 1024;
 /// Rounds of reading and writing before other tasks of the thread get their turn.
 const ROUNDS: usize = 32;
 
@@ -168,8 +166,9 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Pump<C> {
         loop {
             if self.outgoing.is_none() {
                 let mut inner = session.0.borrow_mut();
+                let batch = inner.batch();
                 let super::Inner { pipe, session, .. } = &mut *inner;
-                self.outgoing = pipe.transmit(id, WRITE_BATCH, |most| session.transmit_chunks(most));
+                self.outgoing = pipe.transmit(id, batch, |most| session.transmit_chunks(most));
                 if self.outgoing.is_some() {
                     inner.pace();
                 }

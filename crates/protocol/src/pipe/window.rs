@@ -25,7 +25,10 @@
 use std::{collections::VecDeque, time::Duration};
 
 use crate::{
-    limits::{PIPE_FIRST_WINDOW, PIPE_LEAST_WINDOW, PIPE_SLACK, PIPE_TURNS, PIPE_TURNS_WINDOW, PIPE_UNACKNOWLEDGED},
+    limits::{
+        PIPE_BATCH, PIPE_FIRST_WINDOW, PIPE_LEAST_BATCH, PIPE_LEAST_WINDOW, PIPE_MOST_BATCH, PIPE_SLACK, PIPE_TURNS, PIPE_TURNS_WINDOW,
+        PIPE_UNACKNOWLEDGED,
+    },
     time::Time,
 };
 
@@ -90,6 +93,13 @@ impl Window {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Bytes to put together at once for the path. Whatever is urgent and comes a moment later has to wait for them.
+    #[must_use]
+    pub fn batch(&self) -> usize {
+        // Converts with saturation; a rate is never negative.
+        self.rate.best().map_or(PIPE_MOST_BATCH, |rate| (rate * PIPE_BATCH.as_secs_f64()) as usize).clamp(PIPE_LEAST_BATCH, PIPE_MOST_BATCH)
     }
 
     /// Everything before `end` has been sent.

@@ -15,9 +15,11 @@ use js_sys::{ArrayBuffer, Uint8Array};
 use send_wrapper::SendWrapper;
 use wasm_bindgen::prelude::*;
 use web_sys::{Event, MessageEvent, RtcDataChannel, RtcDataChannelState, RtcDataChannelType};
+use web_time::Instant;
 
 use super::peer::PeerState;
 use crate::{
+    backlog::Backlog,
     limits::LINGER,
     stream::{Limits, Read, Stream, WriteError},
 };
@@ -40,6 +42,9 @@ pub(super) struct Channel {
     stream: RefCell<Stream>,
     reader: RefCell<Option<Waker>>,
     writer: RefCell<Option<Waker>>,
+    /// What the browser may hold.
+    backlog: RefCell<Backlog>,
+    began: Instant,
     /// Where frames are put together: one at a time, the browser copies them.
     frame: RefCell<Vec<u8>>,
     handlers: OnceCell<Handlers>,
@@ -56,7 +61,6 @@ impl Channel {
     pub(super) fn attach(channel: RtcDataChannel, direction: Direction, limits: Limits, peer: Rc<PeerState>) -> Rc<Self> {
         // First of all: Firefox delivers blobs otherwise.
         channel.set_binary_type(RtcDataChannelType::Arraybuffer);
-        channel.set_buffered_amount_low_threshold(LOW_WATER);
         peer.stream_attached(direction);
         let this = Rc::new(Self {
             channel,
@@ -67,6 +71,8 @@ impl Channel {
             stream: RefCell::new(Stream::new(limits)),
             reader: RefCell::default(),
             writer: RefCell::default(),
+            backlog: RefCell::default(),
+            began: Instant::now(),
             frame: RefCell::default(),
             handlers: OnceCell::new(),
         });
@@ -195,13 +201,17 @@ impl Channel {
 
     fn poll_write(&self, cx: &mut Context<'_>, parts: &[&[u8]]) -> Poll<io::Result<usize>> {
         self.stream.borrow().writable().map_err(write_error)?;
-        if !self.open.get() || self.channel.buffered_amount() >= HIGH_WATER {
+        let mut backlog = self.backlog.borrow_mut();
+        let room = if self.open.get() { backlog.room(self.channel.buffered_amount(), self.began.elapsed()) } else { 0 };
+        if room == 0 {
+            self.channel.set_buffered_amount_low_threshold(backlog.threshold());
             *self.writer.borrow_mut() = Some(cx.waker().clone());
             return Poll::Pending;
         }
         let mut frame = self.frame.borrow_mut();
         frame.clear();
-        let written = self.stream.borrow_mut().write(parts, &mut frame).map_err(write_error)?;
+        let written = self.stream.borrow_mut().write(&first_of(parts, room), &mut frame).map_err(write_error)?;
+        backlog.gave(frame.len());
         if written > 0
             && let Err(error) = self.channel.send_with_u8_array(&frame)
         {
@@ -334,9 +344,12 @@ fn write_error(error: WriteError) -> io::Error {
     io::Error::new(kind, error)
 }
 
-/// A writer waits when the browser holds this much for it: bytes. Enough for the path, and far below the 16 MiB at which
-/// Chromium closes the channel.
-const HIGH_WATER: u32 = 256 * 1024;
-
-/// A waiting writer goes on when the browser holds only this much: bytes. Above zero, so that the path never runs dry.
-const LOW_WATER: u32 = 128 * 1024;
+/// As much of `parts` as there is room for.
+fn first_of<'a>(parts: &[&'a [u8]], mut room: usize) -> Vec<&'a [u8]> {
+    let fitting = parts.iter().map(|part| {
+        let length = part.len().min(room);
+        room -= length;
+        &part[..length]
+    });
+    fitting.collect()
+}

@@ -1,0 +1,155 @@
+//! How much a browser may hold of a data channel's bytes before it sends them.
+//!
+//! What it holds stands in line in front of everything that is written later, so it should be little. But it must never hold nothing while there is
+//! something to send, and whoever writes needs a moment to hear that there is room. So it may hold what leaves within that moment, which on a
+//! line that loses packets is a tenth of what it is on a good one, and changes from second to second.
+//!
+//! ```text
+//!   allowed = rate × 6 ms         rate: of what left lately
+//!   one message = half of that    so that what is written next waits for 9 ms at most
+//! ```
+//!
+//! The rate is measured where bytes wait. Where none do, it is at least what left.
+
+use std::time::Duration;
+
+/// What may be held, as the time in which it leaves: several times what a browser's threads need to take turns.
+const HELD: Duration = Duration::from_millis(6);
+/// What may always be held: bytes. A browser sends about half a dozen packets at once.
+const LEAST: usize = 8 * 1024;
+/// What may be held at most: bytes. Enough for any path, and far below the 16 MiB at which Chromium closes the channel.
+const MOST: usize = 256 * 1024;
+/// What may be held while nothing is known: bytes. As much as a first flight of a congestion control that has learned a little.
+const FIRST: usize = 64 * 1024;
+/// Over what time a rate is measured: shorter, and the turns of threads would be measured; …
+const MEASURED: Duration = Duration::from_millis(20);
+/// … longer, and there was nothing to send.
+const TOO_LONG: Duration = Duration::from_millis(200);
+
+/// What is known of one channel's line.
+#[derive(Debug, Clone, Default)]
+pub struct Backlog {
+    /// Bytes given to the browser so far.
+    given: u64,
+    /// Bytes that left in a second.
+    rate: Option<f64>,
+    /// Since when, and behind how many bytes that left, the next rate is measured.
+    since: Option<(Duration, u64)>,
+    /// Whether somebody waited for room since then.
+    waited: bool,
+}
+
+impl Backlog {
+    /// How many bytes may be given to the browser now, which holds `held` of those before; nothing: the writer has to wait until it holds
+    /// [`Backlog::threshold`]. `now` is the time since any fixed moment.
+    pub fn room(&mut self, held: u32, now: Duration) -> usize {
+        self.measure(u64::from(held), now);
+        let allowed = self.allowed();
+        if held as usize >= allowed {
+            self.waited = true;
+            return 0;
+        }
+        allowed / 2
+    }
+
+    /// So many bytes were given to it.
+    pub fn gave(&mut self, bytes: usize) {
+        self.given += bytes as u64;
+    }
+
+    /// When it holds no more than this, there is room.
+    #[must_use]
+    pub fn threshold(&self) -> u32 {
+        // At most 128 KiB.
+        (self.allowed() / 2) as u32
+    }
+
+    fn allowed(&self) -> usize {
+        // Converts with saturation; a rate is never negative.
+        self.rate.map_or(FIRST, |rate| ((rate * HELD.as_secs_f64()) as usize).clamp(LEAST, MOST))
+    }
+
+    fn measure(&mut self, held: u64, now: Duration) {
+        let left = self.given.saturating_sub(held);
+        let Some((since, before)) = self.since else {
+            self.since = Some((now, left));
+            return;
+        };
+        let took = now.saturating_sub(since);
+        if took < MEASURED {
+            return;
+        }
+        if took <= TOO_LONG {
+            let rate = left.saturating_sub(before) as f64 / took.as_secs_f64();
+            self.rate = Some(match self.rate {
+                Some(known) if self.waited => f64::midpoint(known, rate),
+                Some(known) => known.max(rate),
+                None => rate,
+            });
+        }
+        self.since = Some((now, left));
+        self.waited = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A browser that sends at a rate, and a writer that always has something. What waits in the end: bytes, and how many left.
+    fn send(backlog: &mut Backlog, from: Duration, rate: f64, time: Duration) -> (f64, f64) {
+        let (step, mut now, mut held, mut left) = (Duration::from_millis(1), from, 0.0_f64, 0.0);
+        while now < from + time {
+            loop {
+                let room = backlog.room(held as u32, now);
+                if room == 0 {
+                    break;
+                }
+                backlog.gave(room);
+                held += room as f64;
+            }
+            now += step;
+            let leaves = (rate * step.as_secs_f64()).min(held);
+            (held, left) = (held - leaves, left + leaves);
+        }
+        (held, left)
+    }
+
+    #[test]
+    fn what_waits_leaves_within_nine_milliseconds_and_the_line_never_runs_dry() {
+        for rate in [2e6, 8e6, 2e7] {
+            let mut backlog = Backlog::default();
+            let second = Duration::from_secs(1);
+            send(&mut backlog, Duration::ZERO, rate, second);
+            let (held, left) = send(&mut backlog, second, rate, second);
+            assert!(held <= rate * 0.009, "{held} bytes wait at {rate} B/s");
+            assert!(left >= rate * 0.99, "{left} of {rate} bytes left");
+        }
+    }
+
+    #[test]
+    fn a_line_that_became_slower_holds_little_within_half_a_second() {
+        let mut backlog = Backlog::default();
+        send(&mut backlog, Duration::ZERO, 2e7, Duration::from_secs(1));
+        assert!(backlog.threshold() > 32 * 1024);
+        send(&mut backlog, Duration::from_secs(1), 1e6, Duration::from_millis(500));
+        assert_eq!(backlog.threshold() as usize, LEAST / 2);
+    }
+
+    #[test]
+    fn a_line_that_became_faster_is_used_at_once() {
+        let mut backlog = Backlog::default();
+        send(&mut backlog, Duration::ZERO, 1e6, Duration::from_secs(1));
+        let (_, left) = send(&mut backlog, Duration::from_secs(1), 1e7, Duration::from_secs(1));
+        assert!(left >= 9e6, "{left} bytes left");
+    }
+
+    #[test]
+    fn a_pause_says_nothing_of_the_line() {
+        let mut backlog = Backlog::default();
+        send(&mut backlog, Duration::ZERO, 2e7, Duration::from_secs(1));
+        let before = backlog.threshold();
+        backlog.room(0, Duration::from_secs(60));
+        assert_eq!(backlog.threshold(), before);
+    }
+}
