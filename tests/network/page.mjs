@@ -15,11 +15,16 @@ import { packageFiles } from '../../crates/web/build/paths.mjs'
 import { until } from '../app.mjs'
 import { launch } from '../browsers.mjs'
 import { openPackage, relaysOf, status } from '../nodes.mjs'
+import { median, publishSmall, roundTrips } from '../urgent.mjs'
 
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.wasm': 'application/wasm' }
 const INDEX =
   '<!doctype html><meta charset="utf-8"><title>Shoal test</title><link rel="icon" href="data:,">' +
   `<script type="module">window.shoalPackage = await import('./index.js')</script>`
+
+/** Round trips that are made alone before a transfer begins, and milliseconds between two of them then and beside it. */
+const ALONE = 30
+const PAUSE = { alone: 5, beside: 20 }
 
 const [kind] = process.argv.slice(2)
 const url = await serve()
@@ -39,6 +44,18 @@ const CALLS = {
   },
   /** Random bytes as content. @returns its CID */
   publish: ({ bytes }) => page.evaluate(publish, bytes),
+  /** So many contents of one small block. @returns their CIDs */
+  publishSmall: ({ count }) => publishSmall(page, count),
+  /**
+   * Asks a peer for small contents, alone and while a large one comes.
+   * @returns milliseconds of a round trip in the middle of those alone, and of those beside the transfer; how many the latter are; how long the transfer took
+   */
+  async urgent({ cid, small, peer, within }) {
+    const alone = median(await roundTrips(page, small.splice(0, ALONE), peer, PAUSE.alone))
+    const fetching = page.evaluate(fetchFrom, cid, peer, within)
+    const beside = await roundTrips(page, small, peer, PAUSE.beside, fetching)
+    return { alone, beside: median(beside), count: beside.length, all: (await fetching).all }
+  },
   /** Gets a content from a peer. */
   fetch: ({ cid, peer, within }) => page.evaluate(fetchFrom, cid, peer, within),
   /** Waits for a direct connection to the peer of the last fetch. @returns milliseconds since that began, or null */

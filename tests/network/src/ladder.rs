@@ -8,7 +8,7 @@ use shoal_network::{
     scenario::{Event, Ladder, Rung},
 };
 
-use crate::{experiment::Counts, lab::Lab, problem::Problem, pump};
+use crate::{experiment::Counts, lab::Lab, peer::Urgent, problem::Problem, pump};
 
 const SENDER: &str = "sender";
 const RECEIVER: &str = "receiver";
@@ -20,6 +20,10 @@ const DIRECT: Duration = Duration::from_secs(40);
 const BACK: Duration = Duration::from_secs(15);
 /// A small file that makes the two connect.
 const FIRST: u64 = 1_000;
+/// Small contents that may be asked for beside a transfer.
+const SMALL: u64 = 600;
+/// Round trips beside a transfer, at least: of fewer, the one in the middle says little.
+const ROUND_TRIPS: u64 = 15;
 
 /// What came of one link.
 struct Climb {
@@ -43,8 +47,32 @@ pub(crate) fn climb(lab: &mut Lab, ladder: &Ladder, counts: &mut Counts) -> Resu
             Ok(result) => judge(rung, &result, counts),
             Err(problem) => counts.claim(false, &format!("{}: {problem}", rung.link)),
         }
+        let Some(times) = rung.urgent_times else { continue };
+        match beside(lab, rung) {
+            Ok(urgent) => judge_urgent(rung, &urgent, times, counts),
+            Err(problem) => counts.claim(false, &format!("{}, what is urgent: {problem}", rung.link)),
+        }
     }
     Ok(())
+}
+
+/// Another transfer between the two, and round trips beside it.
+fn beside(lab: &mut Lab, rung: &Rung) -> Result<Urgent, Problem> {
+    let peer = lab.id(SENDER)?;
+    let sender = lab.peer(SENDER)?;
+    let (cid, small) = (sender.publish(rung.bytes)?, sender.publish_small(SMALL)?);
+    lab.peer(RECEIVER)?.urgent(&cid, &small, &peer, FILE)
+}
+
+fn judge_urgent(rung: &Rung, urgent: &Urgent, times: f64, counts: &mut Counts) {
+    let Urgent { alone, beside, count, all } = urgent;
+    let found = beside / alone;
+    let text = format!(
+        "{}: what is urgent takes {alone:.0} ms alone and {beside:.0} ms beside a transfer of {:.1} s ({count} times asked): {found:.2} times as long, {times} at most",
+        rung.link,
+        all / 1_000.0
+    );
+    counts.claim(found <= times && *count >= ROUND_TRIPS, &text);
 }
 
 fn measure(lab: &mut Lab, rung: &Rung) -> Result<Climb, Problem> {

@@ -52,6 +52,19 @@ pub(crate) struct Got {
     pub(crate) silence: f64,
 }
 
+/// Round trips of what is urgent; times in milliseconds.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Urgent {
+    /// The one in the middle of those alone.
+    pub(crate) alone: f64,
+    /// The one in the middle of those beside a transfer.
+    pub(crate) beside: f64,
+    /// How many the latter are.
+    pub(crate) count: u64,
+    /// How long the transfer took.
+    pub(crate) all: f64,
+}
+
 /// How one stands with another peer.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Way {
@@ -87,6 +100,16 @@ impl Peer {
     /// Random bytes as content. Its CID.
     pub(crate) fn publish(&mut self, bytes: u64) -> Result<String, Problem> {
         self.ask(&json!({ "call": "publish", "bytes": bytes }), Duration::ZERO)
+    }
+
+    /// So many contents of one small block. Their CIDs.
+    pub(crate) fn publish_small(&mut self, count: u64) -> Result<Vec<String>, Problem> {
+        self.ask(&json!({ "call": "publishSmall", "count": count }), Duration::ZERO)
+    }
+
+    /// Gets a content from a peer, and asks for its small ones meanwhile.
+    pub(crate) fn urgent(&mut self, cid: &str, small: &[String], peer: &str, within: Duration) -> Result<Urgent, Problem> {
+        self.ask(&json!({ "call": "urgent", "cid": cid, "small": small, "peer": peer, "within": within.as_millis() as u64 }), within)
     }
 
     /// Gets a content from a peer.

@@ -173,6 +173,8 @@ pub struct Rung {
     /// Whether a data channel without anything of ours carries as much, too, to be compared.
     #[serde(default)]
     pub raw: bool,
+    /// What is urgent makes round trips beside a transfer, each so many times as long as one alone, at most; nothing: none is made.
+    pub urgent_times: Option<f64>,
     /// What happens on the way.
     #[serde(default)]
     pub event: Event,
