@@ -38,6 +38,9 @@ pub struct Config {
     /// Whether relays are reached by WebTransport, where the browser has it.
     #[serde(default = "default_transport")]
     pub webtransport: bool,
+    /// Whether relays are reached by WebRTC-direct.
+    #[serde(default = "default_transport")]
+    pub webrtc_direct: bool,
     /// Whether there are direct connections: else everything goes through relays.
     #[serde(default = "default_transport")]
     pub webrtc: bool,
@@ -270,7 +273,7 @@ fn bootstrap(index: usize, text: &str) -> Result<Bootstrap, Error> {
     if way_of(&address).is_none() {
         return Err(Error::config(
             &field,
-            "a page reaches relays by WebSocket or WebTransport: the multiaddr must be of the form /ip4|dns4/…/tcp/…/ws, …/tls/ws or /udp/…/quic-v1/webtransport/certhash/…",
+            "a page reaches relays by WebSocket, WebTransport or WebRTC-direct: the multiaddr must be of the form /ip4|dns4/…/tcp/…/ws, …/tls/ws, /udp/…/quic-v1/webtransport/certhash/… or /udp/…/webrtc-direct/certhash/…",
         ));
     }
     Ok(Bootstrap::Address(address))

@@ -38,6 +38,9 @@ pub enum Transport {
     Websocket,
     /// To a relay, by QUIC.
     Webtransport,
+    /// To a relay, by data channels.
+    #[serde(rename = "webrtc-direct")]
+    WebrtcDirect,
     /// Through a relay.
     Circuit,
 }
@@ -45,13 +48,13 @@ pub enum Transport {
 impl Transport {
     /// Whether what is at its other end is a server.
     pub const fn is_server(self) -> bool {
-        matches!(self, Self::Websocket | Self::Webtransport)
+        matches!(self, Self::Websocket | Self::Webtransport | Self::WebrtcDirect)
     }
 
     /// What encrypts it: see [`crate::swarm`].
     pub const fn security(self) -> &'static str {
         match self {
-            Self::Webrtc => "dtls",
+            Self::Webrtc | Self::WebrtcDirect => "dtls",
             Self::Webtransport => "tls",
             Self::Websocket | Self::Circuit => "noise",
         }
@@ -60,7 +63,7 @@ impl Transport {
     /// What divides it into streams.
     pub const fn muxer(self) -> &'static str {
         match self {
-            Self::Webrtc => "webrtc",
+            Self::Webrtc | Self::WebrtcDirect => "webrtc",
             Self::Webtransport => "webtransport",
             Self::Websocket | Self::Circuit => "yamux",
         }
@@ -114,6 +117,8 @@ impl Connection {
             (Path::Relayed, Transport::Circuit)
         } else if has(&address, Protocol::WebTransport) {
             (Path::Direct, Transport::Webtransport)
+        } else if has(&address, Protocol::WebRTCDirect) {
+            (Path::Direct, Transport::WebrtcDirect)
         } else {
             (Path::Direct, Transport::Websocket)
         };

@@ -204,8 +204,10 @@ impl Relays {
         let mut address = dialled.clone();
         match way {
             Way::WebSocket => self.dials.ways.instead(peer),
-            Way::WebTransport => {
-                self.dials.ways.works(peer);
+            Way::WebTransport | Way::WebRtcDirect => {
+                if way == Way::WebTransport {
+                    self.dials.ways.works(peer);
+                }
                 // By UDP nobody is told that a server is gone: it is asked.
                 self.manager.watch();
                 address = self.dials.other_way(self.manager.addresses(&peer), way).unwrap_or_else(|| shortened(&dialled));
@@ -240,6 +242,9 @@ impl Relays {
     /// A dial to this peer failed.
     pub fn unreachable(&mut self, peer: PeerId) {
         if self.link(&peer).is_none() {
+            if self.manager.contains(&peer) {
+                self.dials.ways.stranded(peer);
+            }
             self.lost(peer, Problem::Unreachable);
         }
     }
@@ -377,6 +382,7 @@ impl Relays {
             let address = link.map(|link| &link.address).or(row.addresses.first());
             let address = address.map_or_else(|| row.id.to_string(), ToString::to_string);
             let transport = link.map(|link| match link.way {
+                Way::WebRtcDirect => Transport::WebrtcDirect,
                 Way::WebTransport => Transport::Webtransport,
                 Way::WebSocket => Transport::Websocket,
             });

@@ -3,6 +3,7 @@
 //! ```text
 //!   …/p2p-circuit/webrtc/p2p/B   ──► WebRTC      (must stand first: the relay transport swallows whatever follows /p2p-circuit)
 //!   /ip4/…/udp/…/webtransport/…  ──► WebTransport, secured by itself
+//!   /ip4/…/udp/…/webrtc-direct/… ──► WebRTC-direct, secured by itself
 //!   …/p2p-circuit/p2p/B          ──► relay       ──► Noise ──► yamux
 //!   /ip4/…/tcp/…/ws              ──► WebSocket   ──► Noise ──► yamux
 //! ```
@@ -24,7 +25,7 @@ use crate::{
     behaviour::Behaviour,
     config::{Config, IceTransportPolicy},
     error::Error,
-    transport::{race::Race, websocket, webtransport},
+    transport::{noise::Noise, race::Race, webrtc_direct, websocket, webtransport},
 };
 
 /// A connection on which nothing of ours runs is closed after this: long enough for a signalling exchange to be repeated.
@@ -48,12 +49,15 @@ pub fn build(key: &Keypair, config: &Config, filter: Filter, race: Race, shim: M
     let secured = relay_transport
         .or_transport(websocket::Transport::new(config.websocket.then(|| filter.clone()), race.clone()))
         .upgrade(Version::V1Lazy)
-        .authenticate(noise)
+        .authenticate(Noise(noise))
         .multiplex(muxer)
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let direct = webrtc_direct::Transport::new(webrtc_transport.to_servers(key), config.webrtc_direct.then(|| filter.clone()));
     let transport = webrtc_transport
         .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)))
         .or_transport(webtransport::Transport::new(key, config.webtransport.then_some(filter), race))
+        .map(|either, _| either.into_inner())
+        .or_transport(direct)
         .map(|either, _| either.into_inner())
         .or_transport(secured)
         .map(|either, _| either.into_inner());

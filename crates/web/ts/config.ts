@@ -17,6 +17,8 @@ export interface Settings {
   websocket: boolean
   /** Whether `transports` has it. */
   webtransport: boolean
+  /** Whether `transports` has `webrtc-direct`. */
+  webrtcDirect: boolean
   /** Whether `transports` has it. */
   webrtc: boolean
   iceServers: IceServer[]
@@ -51,8 +53,8 @@ const MAX_BOOTSTRAP = 16
 const MAX_ICE_SERVERS = 8
 /** Bounds the length of one address or URL: a multiaddr with the certificate hashes of a year has 1,650 characters. */
 const MAX_ADDRESS = 2_048
-/** The first two lead to relays. */
-const TRANSPORTS = ['websocket', 'webtransport', 'webrtc'] as const
+/** All but the last lead to relays. */
+const TRANSPORTS = ['websocket', 'webtransport', 'webrtc-direct', 'webrtc'] as const
 /** One relay may end, and the page is still reachable; each further one costs a connection. */
 const RESERVATIONS = { least: 1, most: 8, default: 2 }
 /** Answers JSON to any page. Asked only where `bootstrap` has a `/dnsaddr` name. */
@@ -161,13 +163,13 @@ function resolver(value: unknown, page: string | undefined): string {
   return url.href
 }
 
-function transports(value: unknown): Pick<Settings, (typeof TRANSPORTS)[number]> {
+function transports(value: unknown): Pick<Settings, 'websocket' | 'webtransport' | 'webrtcDirect' | 'webrtc'> {
   const names = list('transports', value, TRANSPORTS.length)
-  for (const name of names) if (!TRANSPORTS.some((known) => known === name)) throw invalid('transports', `${show(name)} is not a transport; write "websocket", "webtransport" and "webrtc"`)
-  const [websocket, webtransport, webrtc] = TRANSPORTS.map((name) => names.includes(name)) as [boolean, boolean, boolean]
-  if (!websocket && !webtransport) throw invalid('transports', 'must have "websocket" or "webtransport": relays are reached by them, and everybody else through relays')
+  for (const name of names) if (!TRANSPORTS.some((known) => known === name)) throw invalid('transports', `${show(name)} is not a transport; write "websocket", "webtransport", "webrtc-direct" and "webrtc"`)
+  const [websocket, webtransport, webrtcDirect, webrtc] = TRANSPORTS.map((name) => names.includes(name)) as [boolean, boolean, boolean, boolean]
+  if (!websocket && !webtransport && !webrtcDirect) throw invalid('transports', 'must have "websocket", "webtransport" or "webrtc-direct": relays are reached by them, and everybody else through relays')
   if (new Set(names).size < names.length) throw invalid('transports', 'names one twice; write each once')
-  return { websocket, webtransport, webrtc }
+  return { websocket, webtransport, webrtcDirect, webrtc }
 }
 
 function store(value: unknown): Settings['store'] {

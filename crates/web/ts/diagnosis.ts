@@ -61,9 +61,12 @@ export function describeDiagnosis({ peer, summary, reasons, steps }: Diagnosis):
   return [`${peer}: ${summary}`, ...reasons.map((reason) => `  - ${reason}`), ...steps.map(line)].join('\n')
 }
 
+/** What leads to relays, as people call it. */
+const CARRIERS: Partial<Record<ConnectionInfo['transport'], string>> = { websocket: 'WebSocket', webtransport: 'WebTransport', 'webrtc-direct': 'WebRTC-direct' }
+
 /** Whether what is at its other end is a relay. */
 function leadsToRelay({ transport }: ConnectionInfo): boolean {
-  return transport === 'websocket' || transport === 'webtransport'
+  return CARRIERS[transport] !== undefined
 }
 
 function relaySteps({ address, state, problem, transport, udpBlocked, history }: Facts['relays'][number]): DiagnosisStep[] {
@@ -80,7 +83,7 @@ function relaySteps({ address, state, problem, transport, udpBlocked, history }:
 }
 
 function carrier(transport: RelayStatus['transport'], udpBlocked: RelayStatus['udpBlocked']): string {
-  return transport === 'webtransport' ? ', by WebTransport' : udpBlocked ? ', by WebSocket: WebTransport to it got no answer' : ''
+  return transport !== undefined && transport !== 'websocket' ? `, by ${CARRIERS[transport]}` : udpBlocked ? ', by WebSocket: WebTransport to it got no answer' : ''
 }
 
 function circuitStep(history: Happening[], own: ConnectionInfo[], attempt: Attempt | undefined): DiagnosisStep {
@@ -186,7 +189,7 @@ function summary(path: Diagnosis['path'], own: ConnectionInfo[], attempt: Attemp
   if (path === 'direct') {
     const direct = own.find((connection) => connection.path === 'direct')
     const time = direct?.roundTripTime === undefined ? '' : `, ${direct.roundTripTime < 10 ? direct.roundTripTime.toFixed(1) : Math.round(direct.roundTripTime)} ms there and back`
-    if (direct && leadsToRelay(direct)) return `Connected, by ${direct.transport === 'websocket' ? 'WebSocket' : 'WebTransport'}${time}: it is a relay.`
+    if (direct && leadsToRelay(direct)) return `Connected, by ${CARRIERS[direct.transport]}${time}: it is a relay.`
     const turn = attempt?.selected && [attempt.selected.localCandidate, attempt.selected.remoteCandidate].includes('relay')
     return turn ? `Connected by WebRTC through a TURN server${time}.` : `Connected directly, by WebRTC${time}.`
   }

@@ -41,13 +41,13 @@ export interface NodeConfig {
    */
   dnsResolver?: string
   /**
-   * What carries connections: `websocket` and `webtransport` lead to relays, and through them to others; `webrtc` leads from page to page. Where a relay
-   * offers both of the former, the node takes what works fastest and remembers it; one of them there must be. Without `webrtc` everything goes
-   * through relays, encrypted from end to end and at their limits, and peers do not learn this device's addresses. Default all.
+   * What carries connections: `websocket`, `webtransport` and `webrtc-direct` lead to relays, and through them to others; `webrtc` leads from page to page.
+   * Where a relay offers both of the first two, the node takes what works fastest and remembers it; `webrtc-direct`, which costs a relay most, only where
+   * it offers neither, or neither works. One of the three there must be. Without `webrtc` everything goes through relays, encrypted from end to end and at their limits, and peers do not learn this device's addresses. Default all.
    *
    * What secures them is no setting: Noise, and DTLS for WebRTC; nothing goes without. {@link ConnectionInfo} tells which.
    */
-  transports?: ('websocket' | 'webtransport' | 'webrtc')[]
+  transports?: ('websocket' | 'webtransport' | 'webrtc-direct' | 'webrtc')[]
   /** Where blocks and the identity are kept. Default `{ kind: 'indexeddb', name: 'shoal' }`. `memory` forgets all when the page closes. */
   store?: { kind?: 'indexeddb' | 'memory'; name?: string }
   /**
@@ -201,12 +201,12 @@ export interface ContentStat {
 export interface ConnectionInfo {
   /** The other side's PeerId. */
   peer: string
-  /** `direct`: no server between. `relayed`: end-to-end encrypted through a relay. A connection to a relay itself is `direct`, over `websocket` or `webtransport`. */
+  /** `direct`: no server between. `relayed`: end-to-end encrypted through a relay. A connection to a relay itself is `direct`, over `websocket`, `webtransport` or `webrtc-direct`. */
   path: 'direct' | 'relayed'
-  transport: 'webrtc' | 'websocket' | 'webtransport' | 'circuit'
+  transport: 'webrtc' | 'websocket' | 'webtransport' | 'webrtc-direct' | 'circuit'
   /**
    * What encrypts it: Noise, which proves the peer's key as well; the DTLS of WebRTC, whose fingerprints were exchanged over a Noise connection; or the
-   * TLS of WebTransport, inside which Noise proved the key.
+   * TLS of WebTransport and the DTLS of WebRTC-direct, inside which Noise proved the key.
    */
   security: 'noise' | 'dtls' | 'tls'
   /** What divides it into streams: yamux, the data channels of WebRTC, or the streams of WebTransport. */
@@ -238,7 +238,7 @@ export interface RelayStatus {
   /** `reserved`: others can reach this page through it. `waiting`: it did not answer; tried again by itself. */
   state: 'connecting' | 'connected' | 'reserved' | 'waiting'
   /** What carries the connection to it, while there is one. */
-  transport?: 'websocket' | 'webtransport'
+  transport?: 'websocket' | 'webtransport' | 'webrtc-direct'
   /** Set where WebTransport to it was not answered, but a WebSocket was: a firewall between lets no UDP through. */
   udpBlocked?: true
   /** What went wrong last, in one sentence. */

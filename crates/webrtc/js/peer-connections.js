@@ -7,13 +7,16 @@
 //   command                                        reports
 //   { op: 'initiate', id, peer, configuration }    description, candidate…, ready
 //   { op: 'respond', id, peer, configuration, text } description, candidate…, ready
-//   { op: 'answer', id, text }                     -
+//   { op: 'dial', id, peer, configuration }        opened (channel 0), description, candidate…, ready
+//   { op: 'answer', id, text, offer }              -
 //   { op: 'candidate', id, text }                  -
 //   { op: 'open', id }                             opened (channel) | refused (text)
 //   { op: 'statistics', id, request }              statistics
 //   { op: 'close', id }                            -
 //   { op: 'trace', peer, request }                 trace (attempts)
 //   whenever it happens                            channel (channel), state (text), closed (text)
+//
+// 'dial' is for a server that is asked for no answer: the node makes both descriptions of the offer that it is told, and `offer` is the one to set.
 //
 // Every peer connection ends with exactly one `closed` report, unless the node closed it itself.
 
@@ -79,8 +82,8 @@ export class PeerConnections {
       this.#trace(command)
       return
     }
-    if (op === 'initiate' || op === 'respond') {
-      const trace = this.#traces.begin(command.peer, op === 'initiate' ? 'dialler' : 'listener', command.configuration?.iceServers?.length ?? 0)
+    if (op === 'initiate' || op === 'respond' || op === 'dial') {
+      const trace = this.#traces.begin(command.peer, op === 'respond' ? 'listener' : 'dialler', command.configuration?.iceServers?.length ?? 0)
       const peer = new Peer(command.peer, trace, (report, transfer) => this.#post({ ...report, id }, transfer), () => this.#peers.delete(id))
       this.#peers.set(id, peer)
       peer.start(command)
@@ -139,6 +142,8 @@ class Peer {
       this.#connection = new RTCPeerConnection(configuration)
       this.#watch()
       if (op === 'initiate') this.#openInit()
+      // The number that the specification gives it. Both sides open it, so that none is told of it.
+      if (op === 'dial') this.#hand('opened', this.#connection.createDataChannel('', { negotiated: true, id: 0 }))
     } catch (error) {
       this.end(typeof RTCPeerConnection === 'undefined' ? 'this browser has no WebRTC' : describe(error))
       return
@@ -151,19 +156,22 @@ class Peer {
       // Reported before it is applied, so that it holds no candidates and every candidate is reported after it.
       this.#post({ event: 'description', text: description.sdp })
       this.#trace.step('described')
+      if (op === 'dial') return
       if (op === 'respond') this.#trace.step('answered')
       await connection.setLocalDescription(description)
       this.#watchTransports()
     })
   }
 
-  receive ({ op, text, request }) {
+  receive ({ op, text, offer, request }) {
     switch (op) {
       case 'answer':
-        this.#apply(() => this.#connection.setRemoteDescription({ type: 'answer', sdp: text }).then(() => {
+        this.#apply(async () => {
+          if (offer !== undefined) await this.#connection.setLocalDescription({ type: 'offer', sdp: offer })
+          await this.#connection?.setRemoteDescription({ type: 'answer', sdp: text })
           this.#trace.step('answered')
           this.#watchTransports()
-        }))
+        })
         break
       case 'candidate':
         // A bad candidate is skipped: another may do.

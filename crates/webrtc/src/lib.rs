@@ -1,12 +1,13 @@
-//! libp2p transport from page to page: `/webrtc`, as in libp2p/specs webrtc/webrtc.md, compatible with js-libp2p's `@libp2p/webrtc`.
+//! libp2p transports of a page: to other pages, `/webrtc`, as in libp2p/specs webrtc/webrtc.md, compatible with js-libp2p's `@libp2p/webrtc`; and to
+//! servers, `/webrtc-direct`, as in webrtc-direct.md beside it.
 //!
 //! Two browsers that know each other through some first connection, usually a relayed one, exchange session descriptions over it
-//! and get a direct, encrypted connection of their own. rust-libp2p has transports for `/webrtc-direct` only.
+//! and get a direct, encrypted connection of their own. rust-libp2p has transports for `/webrtc-direct` only, which lose data and know one of its versions.
 //!
 //! # Layout
 //!
 //! What a peer says and decides is pure, the same on every target, and tested natively: [`frame`] and [`stream`] (a libp2p stream
-//! on a data channel), [`signaling`] and [`negotiation`] (how a connection comes about). `browser` (wasm only) carries it out.
+//! on a data channel), [`signaling`] and [`negotiation`] (how a connection comes about), [`direct`] (how one to a server does). `browser` (wasm only) carries it out.
 //!
 //! `RTCPeerConnection` exists only in a window, and a node belongs in a worker. Hence the browser half does not own peer
 //! connections: `js/peer-connections.js` does, in the page, and hands every `RTCDataChannel` over a `MessagePort` to wherever this
@@ -25,11 +26,14 @@
 //! swarm.dial("<relay>/p2p-circuit/webrtc/p2p/<peer>".parse()?)?;
 //! ```
 //!
-//! There is no Noise over the connection: the descriptions, which hold the fingerprints of both certificates, travelled over the
+//! `transport.to_servers(&key)`, taken before that, is the transport to servers.
+//!
+//! There is no Noise over a connection between pages: the descriptions, which hold the fingerprints of both certificates, travelled over the
 //! first connection, whose peer was authenticated.
 
 pub mod backlog;
 mod candidates;
+pub mod direct;
 pub mod frame;
 pub mod limits;
 pub mod negotiation;

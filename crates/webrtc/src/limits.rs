@@ -42,5 +42,13 @@ pub const CANDIDATE: usize = 4 * 1024;
 /// The least UDP port at which a peer's candidate is tried: those below belong to services, and no browser takes one of them.
 pub const LEAST_PORT: u16 = 1_024;
 
+/// The longest ICE user name fragment: characters (RFC 8839, section 5.4).
+pub const ICE_CREDENTIAL: usize = 256;
+
 /// How many ICE candidates are taken from, and sent to, one peer. A machine with many interfaces gathers about 20.
 pub const CANDIDATES: usize = 64;
+
+/// How long a server may take to be connected by [the second version](crate::direct::Version::V2) of `/webrtc-direct` before it is dialled by the first one.
+///
+/// A connection takes five round trips or so; a server that does not know the version is silent, so this is what dialling it costs.
+pub const DIRECT_PATIENCE: Duration = Duration::from_secs(4);

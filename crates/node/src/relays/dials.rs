@@ -24,7 +24,8 @@ pub struct Dials {
 impl Dials {
     /// For a page of these settings, whose transports have this filter and race.
     pub fn new(config: &Config, filter: Filter, race: Race) -> Self {
-        let allowed = [(Way::WebTransport, config.webtransport), (Way::WebSocket, config.websocket)];
+        let allowed =
+            [(Way::WebRtcDirect, config.webrtc_direct), (Way::WebTransport, config.webtransport), (Way::WebSocket, config.websocket)];
         let allowed = allowed.into_iter().filter(|(_, allowed)| *allowed).map(|(way, _)| way).collect();
         Self { ways: Ways::default(), race, filter, allowed }
     }
@@ -38,10 +39,11 @@ impl Dials {
         if plan.addresses.is_empty() { addresses } else { plan.addresses }
     }
 
-    /// The best of these addresses by the other one of two ways.
+    /// The best of these addresses by another way, for others to dial.
     pub(super) fn other_way(&self, addresses: &[Multiaddr], way: Way) -> Option<Multiaddr> {
-        let other = |address: &&Multiaddr| way_of(address).is_some_and(|other| other != way) && self.may_dial(address);
-        addresses.iter().find(other).cloned()
+        let others = addresses.iter().filter(|address| self.may_dial(address)).filter_map(|address| Some((way_of(address)?, address)));
+        // Of equal ones the first.
+        others.filter(|(other, _)| *other != way).rev().max_by_key(|(other, _)| *other).map(|(_, address)| address.clone())
     }
 
     fn may_dial(&self, address: &Multiaddr) -> bool {

@@ -45,9 +45,24 @@ pub fn websocket_url(address: &Multiaddr) -> Option<String> {
     }
 }
 
-/// By what a page dials it: a server's address of WebSocket or WebTransport, on which nothing follows but a PeerId.
+/// By what a page dials it: a server's address of WebSocket, WebTransport or WebRTC-direct, on which nothing follows but a PeerId.
 pub fn way_of(address: &Multiaddr) -> Option<Way> {
-    if websocket_url(address).is_some() { Some(Way::WebSocket) } else { is_web_transport(address).then_some(Way::WebTransport) }
+    if websocket_url(address).is_some() {
+        Some(Way::WebSocket)
+    } else if is_web_transport(address) {
+        Some(Way::WebTransport)
+    } else {
+        is_webrtc_direct(address).then_some(Way::WebRtcDirect)
+    }
+}
+
+/// There is no name in it: a browser has nobody to ask for what it stands for before it connects.
+fn is_webrtc_direct(address: &Multiaddr) -> bool {
+    let mut parts = address.iter();
+    let host = matches!(parts.next(), Some(Protocol::Ip4(_) | Protocol::Ip6(_)));
+    let direct = (parts.next(), parts.next(), parts.next());
+    host && matches!(direct, (Some(Protocol::Udp(_)), Some(Protocol::WebRTCDirect), Some(Protocol::Certhash(_))))
+        && matches!((parts.next(), parts.next()), (None | Some(Protocol::P2p(_)), None))
 }
 
 fn is_web_transport(address: &Multiaddr) -> bool {
@@ -79,7 +94,7 @@ mod tests {
     const HASH: &str = "/certhash/uEiDDq4_xNyDorZBH3TlGazyJdOWSwvo4PUo5YHFMrvDE8g";
 
     #[test]
-    fn a_page_dials_servers_by_one_of_two_ways() {
+    fn a_page_dials_servers_by_one_of_three_ways() {
         let web_transport = format!("/ip4/192.0.2.1/udp/4001/quic-v1/webtransport{HASH}{HASH}{RELAY}");
         for (text, way) in [
             ("/dns4/relay.example/tcp/443/tls/ws", Some(Way::WebSocket)),
@@ -89,6 +104,12 @@ mod tests {
             ("/ip4/192.0.2.1/udp/4001/quic-v1", None),
             ("/ip4/192.0.2.1/tcp/4001/quic-v1/webtransport", None),
             ("/webtransport", None),
+            (&format!("/ip4/192.0.2.1/udp/4001/webrtc-direct{HASH}{RELAY}"), Some(Way::WebRtcDirect)),
+            (&format!("/ip6/2001:db8::1/udp/4001/webrtc-direct{HASH}"), Some(Way::WebRtcDirect)),
+            (&format!("/dns4/relay.example/udp/4001/webrtc-direct{HASH}"), None),
+            (&format!("/ip4/192.0.2.1/udp/4001/webrtc-direct{HASH}{RELAY}/p2p-circuit"), None),
+            ("/ip4/192.0.2.1/udp/4001/webrtc-direct", None),
+            ("/webrtc", None),
             (&format!("{web_transport}/p2p-circuit"), None),
             (&format!("{web_transport}{HASH}"), None),
         ] {

@@ -10,15 +10,20 @@
 //! | worked | at once | [`WAYS_HEAD_START`] later, or as soon as it fails |
 //! | failed, and rests | not | at once |
 //!
+//! WebRTC-direct costs a server more than any of them, a handshake more and its processor for every packet, so it is what is left: alone where a relay
+//! offers neither of the others, and the turn after a dial by those led nowhere; after it, theirs again.
+//!
 //! So nobody ever waits because WebTransport was tried, except for the head start, once, where it worked before and does not any more.
 
 use std::time::Duration;
 
 use crate::limits::{RESERVATION_CANDIDATES, WAYS_FIRST_REST, WAYS_HEAD_START, WAYS_LONGEST_REST};
 
-/// What carries a connection to a relay.
+/// What carries a connection to a relay. A later one can be dialled by more pages, from more networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Way {
+    /// UDP.
+    WebRtcDirect,
     /// QUIC, so UDP.
     WebTransport,
     /// TCP.
@@ -43,7 +48,7 @@ pub struct Plan<Address> {
     pub head_start: Duration,
 }
 
-/// What is known of WebTransport at one relay. Seconds are those since the Unix epoch, by a clock that may be wrong.
+/// What is known of one relay: of WebTransport there, and whether WebRTC-direct has its turn. Seconds are those since the Unix epoch, by a clock that may be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Verdict {
     works: bool,
@@ -53,6 +58,8 @@ pub struct Verdict {
     failures: u32,
     /// The last one.
     failure: Option<(u64, Failure)>,
+    /// The last dial, by the other ways, led nowhere.
+    stranded: bool,
 }
 
 impl Verdict {
@@ -60,7 +67,7 @@ impl Verdict {
     pub fn read(word: &str) -> Option<Self> {
         let failed = |seconds: &str, failure| {
             let failure = Some((seconds.parse().ok()?, failure));
-            Some(Self { failures: 1, blocked: failure.is_some_and(|(_, failure)| failure == Failure::Silent), failure, works: false })
+            Some(Self { failures: 1, blocked: failure.is_some_and(|(_, failure)| failure == Failure::Silent), failure, ..Self::default() })
         };
         match word.split_at_checked(1)? {
             ("+", "") => Some(Self { works: true, ..Self::default() }),
@@ -112,6 +119,8 @@ impl<Id: PartialEq> Ways<Id> {
     /// What to dial now, of these.
     pub fn plan<Address>(&self, id: &Id, addresses: Vec<(Way, Address)>, now: u64) -> Plan<Address> {
         let verdict = self.known(id).copied().unwrap_or_default();
+        let (direct, usual): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|(way, _)| *way == Way::WebRtcDirect);
+        let addresses = if usual.is_empty() || (verdict.stranded && !direct.is_empty()) { direct } else { usual };
         let has = |way| addresses.iter().any(|(other, _)| *other == way);
         let both = has(Way::WebTransport) && has(Way::WebSocket);
         let dialled = |way: &Way| *way == Way::WebSocket || !both || !verdict.rests(now);
@@ -143,9 +152,16 @@ impl<Id: PartialEq> Ways<Id> {
         }
     }
 
+    /// A dial led nowhere, by whatever it went: the next one goes by the others.
+    pub fn stranded(&mut self, id: Id) {
+        let verdict = self.verdict(id);
+        verdict.stranded = !verdict.stranded;
+    }
+
     /// The network is another one: whatever rests may be tried again.
     pub fn forgive(&mut self) {
         for (_, verdict) in &mut self.0 {
+            verdict.stranded = false;
             if let Some((at, _)) = &mut verdict.failure {
                 *at = 0;
             }
@@ -237,6 +253,32 @@ mod tests {
         for (id, way) in [(1, Way::WebTransport), (2, Way::WebTransport), (2, Way::WebSocket)] {
             assert_eq!(ways.plan(&id, vec![(way, "a")], NOW), Plan { addresses: vec!["a"], head_start: Duration::ZERO });
         }
+    }
+
+    #[test]
+    fn webrtc_direct_is_what_is_left() {
+        let ways = Ways::default();
+        assert_eq!(ways.plan(&1, vec![(Way::WebRtcDirect, "d")], NOW).addresses, ["d"], "nothing else is offered");
+        for usual in
+            [vec![(Way::WebSocket, "ws")], vec![(Way::WebTransport, "wt")], vec![(Way::WebSocket, "ws"), (Way::WebTransport, "wt")]]
+        {
+            let mut ways = Ways::default();
+            let expected: Vec<_> = usual.iter().map(|(_, address)| *address).collect();
+            let offered: Vec<_> = [(Way::WebRtcDirect, "d")].into_iter().chain(usual).collect();
+            let dialled = |ways: &Ways<u8>| ways.plan(&1, offered.clone(), NOW).addresses;
+            assert_eq!(dialled(&ways), expected);
+            ways.stranded(1);
+            assert_eq!(dialled(&ways), ["d"], "the others led nowhere");
+            assert_eq!(dialled(&ways), ["d"], "what connected is dialled again when that connection ends");
+            ways.stranded(1);
+            assert_eq!(dialled(&ways), expected, "nor did it");
+            ways.stranded(1);
+            ways.forgive();
+            assert_eq!(dialled(&ways), expected, "the network is another one");
+        }
+        let mut without = Ways::default();
+        without.stranded(1);
+        assert_eq!(without.plan(&1, vec![(Way::WebSocket, "ws")], NOW).addresses, ["ws"], "where it is not offered there is no turn");
     }
 
     #[test]

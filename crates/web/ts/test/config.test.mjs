@@ -19,6 +19,7 @@ test('an empty config is a complete one', () => {
     dnsResolver: 'https://cloudflare-dns.com/dns-query',
     websocket: true,
     webtransport: true,
+    webrtcDirect: true,
     webrtc: true,
     store: { kind: 'indexeddb', name: 'shoal' },
     iceServers: [],
@@ -55,10 +56,15 @@ test('what is given is kept, and addresses become absolute', () => {
   assert.deepEqual(settings.metadata, { client: 'notes', version: VERSION })
   assert.deepEqual([settings.connectionTimeout, settings.idleTimeout, settings.maxConnections, settings.foreignRelayBytes], [1_000, 1_000, 400, 0])
   const carried = (transports) => {
-    const { websocket, webtransport, webrtc } = complete({ transports }, PAGE)
-    return [websocket, webtransport, webrtc]
+    const { websocket, webtransport, webrtcDirect, webrtc } = complete({ transports }, PAGE)
+    return [websocket, webtransport, webrtcDirect, webrtc]
   }
-  assert.deepEqual([['websocket'], ['webrtc', 'websocket'], ['webtransport']].map(carried), [[true, false, false], [true, false, true], [false, true, false]])
+  assert.deepEqual([['websocket'], ['webrtc', 'websocket'], ['webtransport'], ['webrtc-direct']].map(carried), [
+    [true, false, false, false],
+    [true, false, false, true],
+    [false, true, false, false],
+    [false, false, true, false],
+  ])
   assert.deepEqual(complete({ bootstrap: [] }, undefined).bootstrap, [])
   for (const [given, wish] of [[true, { on: true }], [{}, { on: true }], [false, { on: false }], [{ name: 'Küche 👩‍💻' }, { on: true, name: 'Küche 👩‍💻' }]]) {
     assert.deepEqual(complete({ nearby: given }, PAGE).nearby, wish)
@@ -100,8 +106,8 @@ const wrong = [
   [{ idleTimeout: 0 }, /^idleTimeout: must be a whole number of milliseconds from 1000 to 86400000, got 0/],
   [{ maxConnections: 1.5 }, /^maxConnections: .* from 4 to 400, got 1.5/],
   [{ reservations: 8, maxConnections: 9 }, /^maxConnections: must leave room for peers beside 8 relays: at least 10, got 9/],
-  [{ transports: [] }, /^transports: must have "websocket" or "webtransport"/],
-  [{ transports: ['webrtc'] }, /^transports: must have "websocket" or "webtransport"/],
+  [{ transports: [] }, /^transports: must have "websocket", "webtransport" or "webrtc-direct"/],
+  [{ transports: ['webrtc'] }, /^transports: must have "websocket", "webtransport" or "webrtc-direct"/],
   [{ transports: ['websocket', 'quic'] }, /^transports: "quic" is not a transport/],
   [{ transports: ['websocket', 'websocket'] }, /^transports: names one twice/],
   [{ transports: 'websocket' }, /^transports: must be an array/],

@@ -108,9 +108,11 @@ test('what carries the connection to a relay, and what follows where UDP does no
   const detail = (more) => diagnose(by(more)).steps.find(({ name }) => name === 'relay').detail
   assert.equal(detail({}), RELAY)
   assert.match(detail({ transport: 'webtransport' }), /, by WebTransport$/)
+  assert.match(detail({ transport: 'webrtc-direct' }), /, by WebRTC-direct$/)
   assert.match(detail({ transport: 'websocket', udpBlocked: true }), /by WebSocket: WebTransport to it got no answer$/)
   const blocked = { relays: [{ ...relay, transport: 'websocket', udpBlocked: true }] }
   assert.match(told({ ...blocked, connections: [connection('relayed', 'circuit')], history: circuit }), /lets no UDP through/)
   assert.doesNotMatch(told({ ...blocked, connections: [connection('direct', 'webrtc')], history: circuit }), /UDP/)
   assert.match(diagnose(facts({ connections: [connection('direct', 'webtransport')] })).summary, /^Connected, by WebTransport, .*: it is a relay/)
+  assert.match(diagnose(facts({ connections: [connection('direct', 'webrtc-direct')] })).summary, /^Connected, by WebRTC-direct, .*: it is a relay/)
 })

@@ -5,7 +5,10 @@ use std::time::Duration;
 use js_sys::{Array, Object, Reflect};
 use wasm_bindgen::JsValue;
 
-use crate::limits::{ACCEPTED_FRAME, PREFERRED_FRAME, STREAM_BUFFER};
+use crate::{
+    direct::Version,
+    limits::{ACCEPTED_FRAME, PREFERRED_FRAME, STREAM_BUFFER},
+};
 
 /// Choices for the transport, with defaults that suit a page.
 #[derive(Debug, Clone)]
@@ -16,6 +19,8 @@ pub struct Config {
     pub relay_only: bool,
     /// How long a negotiation may take, from the signalling stream to the connection.
     pub negotiation_timeout: Duration,
+    /// The only version of `/webrtc-direct` to dial servers by. By default the second one, and the first one where that led nowhere.
+    pub direct_version: Option<Version>,
     /// How many peer connections there may be at once, those being negotiated included. Browsers start to fail at 500.
     pub max_connections: usize,
     /// How many streams this side may have open on one connection; further ones wait. Firefox has 1,023 channels for both sides.
@@ -39,6 +44,7 @@ impl Default for Config {
             ice_servers: Vec::new(),
             relay_only: false,
             negotiation_timeout: Duration::from_secs(15),
+            direct_version: None,
             max_connections: 64,
             max_outbound_streams: 200,
             max_inbound_streams: 512,

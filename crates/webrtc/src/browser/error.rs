@@ -2,9 +2,10 @@
 
 use std::io;
 
+use libp2p_identity::PeerId;
 use thiserror::Error;
 
-use crate::{negotiation::NegotiationError, signaling::SignalingError};
+use crate::{direct::OfferError, negotiation::NegotiationError, signaling::SignalingError};
 
 /// Why there is no connection, or not any more.
 #[derive(Debug, Error)]
@@ -39,6 +40,15 @@ pub enum Error {
     /// The behaviour that belongs to the transport is not part of the swarm, or the swarm is gone.
     #[error("the behaviour of the transport is gone")]
     NoBehaviour,
+    /// The browser's offer is of no use for a server.
+    #[error(transparent)]
+    Offer(#[from] OfferError),
+    /// The server did not prove its key, or that it holds the certificate of its address.
+    #[error("the server did not prove who it is: {0}")]
+    Unproven(#[from] libp2p_noise::Error),
+    /// Another peer answers at the address.
+    #[error("{0} answers there, another peer than the address says")]
+    AnotherPeer(PeerId),
     /// The peer connection ended, or could not be made.
     #[error("the peer connection ended: {0}")]
     Ended(String),

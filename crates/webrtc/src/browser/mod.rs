@@ -5,6 +5,8 @@
 //!                     │ ◀──────────── stream ────────────────────────────────┘
 //!                     └─ negotiate ─▶ Connection (a muxer) ─▶ Substream (a data channel)
 //! Handler ─ signalling stream of the peer ─▶ Behaviour ─▶ Transport: Incoming ─ negotiate ─▶ Connection
+//!
+//! Swarm ─ dial ─▶ Direct ─ describe (no signalling) ─ Noise on channel 0 ─▶ Connection
 //! ```
 //!
 //! Everything runs on one thread, which `SendWrapper` vouches for where libp2p asks for `Send`.
@@ -14,6 +16,7 @@ mod channel;
 mod config;
 mod connection;
 mod crossing;
+mod direct;
 mod error;
 mod handler;
 mod negotiate;
@@ -28,6 +31,7 @@ pub use behaviour::{Behaviour, Event};
 pub use channel::Substream;
 pub use config::{Config, IceServer};
 pub use connection::Connection;
+pub use direct::Direct;
 pub use error::Error;
 pub use handler::Handler;
 pub use port::IceServers;

@@ -121,7 +121,7 @@ async fn run(mut negotiation: Negotiation, peer: Peer, signaling: Signaling) -> 
                 Some(Poll::Ready(Ok(None))) => Poll::Ready(Ok(Input::StreamEnded)),
                 // A peer that is connected already may drop the first connection before we are.
                 Some(Poll::Ready(Err(Error::SignalingStream(error)))) => {
-                    tracing::debug!(peer = %peer.peer(), %error, "signalling stream broke");
+                    tracing::debug!(peer = ?peer.peer(), %error, "signalling stream broke");
                     Poll::Ready(Ok(Input::StreamEnded))
                 }
                 Some(Poll::Ready(Err(error))) => Poll::Ready(Err(error)),

@@ -49,7 +49,8 @@ impl Drop for Peer {
 /// What is known of a peer connection.
 pub(super) struct PeerState {
     id: u32,
-    peer: PeerId,
+    /// Missing until it is proven, where a server's address does not say it.
+    peer: Cell<Option<PeerId>>,
     /// Whether the peer made the offer.
     responder: bool,
     shim: Shim,
@@ -92,10 +93,10 @@ struct Queues {
 }
 
 impl PeerState {
-    pub(super) fn new(id: u32, peer: PeerId, responder: bool, shim: Shim, config: &Config) -> Rc<Self> {
+    pub(super) fn new(id: u32, peer: Option<PeerId>, responder: bool, shim: Shim, config: &Config) -> Rc<Self> {
         Rc::new(Self {
             id,
-            peer,
+            peer: Cell::new(peer),
             responder,
             shim,
             stream_buffer: config.stream_buffer,
@@ -119,8 +120,8 @@ impl PeerState {
         self.id
     }
 
-    pub(super) fn peer(&self) -> PeerId {
-        self.peer
+    pub(super) fn peer(&self) -> Option<PeerId> {
+        self.peer.get()
     }
 
     pub(super) fn is_established(&self) -> bool {
@@ -140,9 +141,20 @@ impl PeerState {
         // A stream may have come before: its frames are still small, which is right for anybody.
     }
 
+    /// The server has proven who it is.
+    pub(super) fn proven(&self, peer: PeerId) {
+        self.peer.set(Some(peer));
+        self.establish(STRANGER_FRAME, false);
+    }
+
     /// Sends a command of the negotiation.
     pub(super) fn command(&self, op: &str, text: &str) {
         self.shim.send(op, self.id, Some(text));
+    }
+
+    /// Gives the browser both descriptions of a connection to a server.
+    pub(super) fn describe(&self, offer: &str, answer: &str) {
+        self.shim.describe(self.id, offer, answer);
     }
 
     /// Takes a report of the page.
@@ -180,7 +192,7 @@ impl PeerState {
     fn accept(self: &Rc<Self>, channel: RtcDataChannel) {
         let full = self.inbound.get() >= self.max_inbound || self.queues.borrow().accepted.len() >= ACCEPT_QUEUE;
         if full {
-            tracing::debug!(peer = %self.peer, "too many inbound streams");
+            tracing::debug!(peer = ?self.peer(), "too many inbound streams");
             channel.close();
             return;
         }
@@ -209,8 +221,10 @@ impl PeerState {
 
     fn state(&self, state: &str) {
         let interrupted = state == "disconnected";
-        if self.established.get() && self.interrupted.replace(interrupted) != interrupted {
-            self.shim.path_changed(PathChange { peer: self.peer, interrupted });
+        if let Some(peer) = self.peer().filter(|_| self.established.get())
+            && self.interrupted.replace(interrupted) != interrupted
+        {
+            self.shim.path_changed(PathChange { peer, interrupted });
         }
     }
 
@@ -261,7 +275,7 @@ impl PeerState {
                 Some(Ok(substream)) if substream.is_over() => continue,
                 Some(Ok(substream)) => return Poll::Ready(Ok(substream)),
                 Some(Err(reason)) => {
-                    tracing::debug!(peer = %self.peer, reason, "the browser opens no channel");
+                    tracing::debug!(peer = ?self.peer(), reason, "the browser opens no channel");
                     return Poll::Ready(Ok(Substream::refused()));
                 }
                 None => break,

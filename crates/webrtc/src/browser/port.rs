@@ -169,7 +169,12 @@ impl Shim {
 
     /// Begins a peer connection whose offer this side makes.
     pub(super) fn initiate(&self, peer: PeerId) -> Result<Peer, Error> {
-        self.begin(peer, "initiate", None)
+        self.begin(Some(peer), "initiate", None, &self.0.configuration.borrow())
+    }
+
+    /// Begins a peer connection to a server, whose answer this side makes, too. It needs no STUN or TURN servers, as a server has an address.
+    pub(super) fn dial(&self, peer: Option<PeerId>) -> Result<Peer, Error> {
+        self.begin(peer, "dial", None, &Object::new())
     }
 
     /// Begins a peer connection that answers an offer.
@@ -179,27 +184,34 @@ impl Shim {
     pub(super) fn respond(&self, peer: PeerId, offer: &str) -> Result<Peer, Error> {
         let mut negotiating = self.live_peers();
         negotiating.retain(|state| state.is_answering());
-        let of_peer = negotiating.iter().filter(|state| state.peer() == peer).count();
+        let of_peer = negotiating.iter().filter(|state| state.peer() == Some(peer)).count();
         if of_peer >= NEGOTIATIONS_OF_A_PEER || negotiating.len() >= self.0.config.max_connections.div_ceil(2) {
             return Err(Error::TooManyNegotiations);
         }
-        self.begin(peer, "respond", Some(offer))
+        self.begin(Some(peer), "respond", Some(offer), &self.0.configuration.borrow())
     }
 
-    fn begin(&self, peer: PeerId, op: &str, text: Option<&str>) -> Result<Peer, Error> {
+    fn begin(&self, peer: Option<PeerId>, op: &str, text: Option<&str>, configuration: &Object) -> Result<Peer, Error> {
         let open = self.0.peers.borrow().len();
         if open >= self.0.config.max_connections {
             return Err(Error::TooManyConnections(open));
         }
-        let (id, peer_id) = (self.next_id(), peer);
+        let id = self.next_id();
         let state = PeerState::new(id, peer, text.is_some(), self.clone(), &self.0.config);
         self.0.peers.borrow_mut().insert(id, Rc::downgrade(&state));
-        let peer = Peer::new(state);
         let command = self.command(op, id, text);
-        set(&command, "configuration", &self.0.configuration.borrow());
-        set(&command, "peer", &peer_id.to_string().into());
+        set(&command, "configuration", configuration);
+        set(&command, "peer", &peer.map(|peer| peer.to_string()).into());
+        let peer = Peer::new(state);
         self.post(&command)?;
         Ok(peer)
+    }
+
+    /// Gives the browser both descriptions of a connection to a server.
+    pub(super) fn describe(&self, id: u32, offer: &str, answer: &str) {
+        let command = self.command("answer", id, Some(answer));
+        set(&command, "offer", &offer.into());
+        let _ = self.post(&command);
     }
 
     /// Sends a command about a peer connection. A port that is gone shows in the reports that do not come.
@@ -217,7 +229,7 @@ impl Shim {
     /// What the browser knows of the path to `peer`; `None` if there is no connection.
     pub(super) fn statistics(&self, peer: &PeerId) -> oneshot::Receiver<Statistics> {
         let (sender, receiver) = oneshot::channel();
-        let established = self.live_peers().into_iter().find(|state| state.peer() == *peer && state.is_established());
+        let established = self.live_peers().into_iter().find(|state| state.peer() == Some(*peer) && state.is_established());
         if let Some(state) = established {
             let request = self.next_id();
             let mut waiting = self.0.statistics.borrow_mut();

@@ -16,7 +16,7 @@ use libp2p_core::{
     multiaddr::Protocol,
     transport::{DialOpts, ListenerId, TransportError, TransportEvent},
 };
-use libp2p_identity::PeerId;
+use libp2p_identity::{Keypair, PeerId};
 use libp2p_swarm::Stream;
 use send_wrapper::SendWrapper;
 
@@ -24,6 +24,7 @@ use super::{
     config::Config,
     connection::Connection,
     crossing::Crossings,
+    direct::Direct,
     error::Error,
     negotiate::{self, Signaling},
     port::Shim,
@@ -85,6 +86,12 @@ impl Transport {
         };
         let ends = Ends { requests: requests_end, inbound: inbound_end };
         (transport, ends)
+    }
+
+    /// The transport to servers, which shares the page's peer connections and their bound with this one.
+    pub fn to_servers(&self, key: &Keypair) -> Direct {
+        let Config { negotiation_timeout, direct_version, .. } = self.shared.config;
+        Direct::new(self.shared.shim.clone(), negotiation_timeout, direct_version, key.clone())
     }
 
     fn push(&mut self, event: Event) {

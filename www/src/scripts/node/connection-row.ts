@@ -20,7 +20,7 @@ let numbers = 0
 
 /** Whether what is at its other end is a relay. */
 export function leadsToRelay({ transport }: ConnectionInfo): boolean {
-  return transport === 'websocket' || transport === 'webtransport'
+  return transport === 'websocket' || transport === 'webtransport' || transport === 'webrtc-direct'
 }
 
 /** A row. It stays the same element while its facts change, so that focus and an open explanation stay. */
