@@ -23,8 +23,9 @@ const FEW = 1_000_000
 const NETWORK = { TCP: false, Websocket: false, QUIC: false, WebTransport: false, WebRTCDirect: false, Relay: true }
 /** By what a page dials: what Kubo listens with, how it writes that, and what the page says of the connection. */
 const WAYS = {
-  webtransport: { network: { QUIC: true, WebTransport: true }, address: 'quic-v1/webtransport', security: 'tls', muxer: 'webtransport', title: 'WebTransport' },
-  'webrtc-direct': { network: { WebRTCDirect: true }, address: 'webrtc-direct', security: 'dtls', muxer: 'webrtc', title: 'WebRTC-direct' },
+  webtransport: { network: { QUIC: true, WebTransport: true }, address: 'quic-v1/webtransport', seen: '/quic-v1/webtransport', security: 'tls', muxer: 'webtransport', title: 'WebTransport' },
+  // Of those that come so Kubo writes the place they come from, and no more.
+  'webrtc-direct': { network: { WebRTCDirect: true }, address: 'webrtc-direct', seen: '', security: 'dtls', muxer: 'webrtc', title: 'WebRTC-direct' },
 }
 /** What Chromium is to do one day by itself: offers whose ufrag is another than its own are refused. */
 const NO_MUNGING = '--force-fieldtrials=WebRTC-NoSdpMangleUfrag/Enabled/'
@@ -56,24 +57,32 @@ before(async () => {
 })
 after(() => Promise.all([pages?.stop(), streams?.stop()]))
 
-/** Kubo as a relay that listens by one way. @returns it, and its address */
-async function startKubo(t, { network, address }) {
+/** Kubo as a relay that listens by these ways. @returns it, and its address by each of them */
+async function startKubo(t, ...ways) {
   const kubo = await createKubo({
-    'Addresses.Swarm': [`/ip4/${ADDRESS}/udp/${PORT}/${address}`],
-    'Swarm.Transports.Network': { ...NETWORK, ...network },
+    'Addresses.Swarm': ways.map(({ address }) => `/ip4/${ADDRESS}/udp/${PORT}/${address}`),
+    'Swarm.Transports.Network': Object.assign({}, NETWORK, ...ways.map(({ network }) => network)),
     'Swarm.RelayService': { Enabled: true },
     'Internal.Libp2pForceReachability': 'public',
     'Experimental.Libp2pStreamMounting': true,
   })
   t.after(() => kubo.stop())
-  let told
-  for (const began = Date.now(); told === undefined; await sleep(100)) {
-    const { Addresses: addresses } = await kubo.id()
-    assert.ok(Date.now() - began < WITHIN, `Kubo does not listen: ${addresses}`)
-    told = addresses?.find((told) => told.includes(`/${address}/certhash/`))
+  for (const began = Date.now(); ; await sleep(100)) {
+    const { Addresses: told } = await kubo.id()
+    const addresses = ways.map(({ address }) => told?.find((one) => one.includes(`/${address}/certhash/`)))
+    if (addresses.every(Boolean)) return { kubo, addresses }
+    assert.ok(Date.now() - began < WITHIN, `Kubo does not listen: ${told}`)
   }
-  return { kubo, address: told }
 }
+
+/** One certificate that is not there: another digest of the same length. */
+const forged = (address) => address.replace(/(\/certhash\/.{20})(.)/g, (_, before, one) => before + (one === 'A' ? 'B' : 'A'))
+
+/**
+ * Firefox 153 loses what was sent on a stream whose other direction the server ends as unwanted, and go-libp2p ends that of identify so, right after its
+ * answer. Our relay reads it to its end instead (crates/webtransport).
+ */
+const hearsIdentify = (kind, name) => !(kind === 'firefox' && name === 'webtransport')
 
 async function open(t, kind, options) {
   const browser = await launch(kind, options)
@@ -85,7 +94,7 @@ for (const kind of KINDS) {
   for (const [name, way] of Object.entries(WAYS)) {
     test(`${kind}: a page is connected to Kubo by ${name}, and reachable through it`, async (t) => {
       if (skipped) return t.diagnostic(skipped)
-      const { kubo, address } = await startKubo(t, way)
+      const { kubo, addresses: [address] } = await startKubo(t, way)
       const page = await openNode(t, await open(t, kind), pages.url, { bootstrap: [address], reservations: 1 })
       await until(async () => (await status(page)).reachable, WITHIN, async () => `not reachable: ${await relaysOf(page)}`)
       const { ID: id } = await kubo.id()
@@ -93,11 +102,13 @@ for (const kind of KINDS) {
 
       // As the page sees it.
       const connections = () => page.evaluate(() => window.shoal.connections())
-      await until(async () => (await connections())[0]?.roundTripTime !== undefined && (await connections())[0].agent !== undefined, WITHIN, 'Kubo answers no ping')
+      const learnt = (fact) => until(async () => (await connections())[0]?.[fact] !== undefined, WITHIN, async () => `no ${fact}: ${JSON.stringify(await connections())}`)
+      await learnt('roundTripTime')
+      if (hearsIdentify(kind, name)) await learnt('agent')
       const [connection, ...others] = await connections()
       const { transport, security, muxer, path, direction, peer, agent } = connection
       assert.deepEqual([transport, security, muxer, path, direction, peer, others.length], [name, way.security, way.muxer, 'direct', 'outbound', id, 0])
-      assert.match(agent, /^kubo\//)
+      if (hearsIdentify(kind, name)) assert.match(agent, /^kubo\//)
       const [relay] = (await status(page)).relays
       assert.deepEqual([relay.state, relay.transport], ['reserved', name])
       const { summary } = await page.evaluate((peer) => window.shoal.diagnose(peer), id)
@@ -106,7 +117,7 @@ for (const kind of KINDS) {
       // As Kubo does.
       const peers = (await kubo.ipfs('swarm', 'peers')).trim().split('\n')
       assert.equal(peers.length, 1, peers.join('\n'))
-      assert.match(peers[0], new RegExp(`/udp/\\d+/${way.address}/p2p/${ours}$`))
+      assert.match(peers[0], new RegExp(`^/ip4/[\\d.]+/udp/\\d+${way.seen}/p2p/${ours}$`))
       const { AgentVersion: seen } = JSON.parse(await kubo.ipfs('id', ours))
       assert.match(seen, /^shoal\//)
       const pings = await kubo.ipfs('ping', '-n', '3', ours)
@@ -115,7 +126,7 @@ for (const kind of KINDS) {
 
     test(`${kind}: ${BYTES / 1_000_000} MB to Kubo and as many back by ${name}, each byte compared`, async (t) => {
       if (skipped) return t.diagnostic(skipped)
-      const { kubo, address } = await startKubo(t, way)
+      const { kubo, addresses: [address] } = await startKubo(t, way)
       await answerStreams(t, kubo)
       const { exchange } = await streams.open(await open(t, kind))
       const { dial, there, back } = await exchange(address, { up: BYTES, down: BYTES })
@@ -126,7 +137,7 @@ for (const kind of KINDS) {
 
   test(`${kind}: both versions of webrtc-direct, each alone`, async (t) => {
     if (skipped) return t.diagnostic(skipped)
-    const { kubo, address } = await startKubo(t, WAYS['webrtc-direct'])
+    const { kubo, addresses: [address] } = await startKubo(t, WAYS['webrtc-direct'])
     await answerStreams(t, kubo)
     const { page, exchange } = await streams.open(await open(t, kind))
     assert.ok(await page.evaluate(munges), 'it still sets an offer with a ufrag of ours')
@@ -138,7 +149,7 @@ for (const kind of KINDS) {
 
   test(`${kind}: a server that knows the first version only is reached by it`, async (t) => {
     if (skipped) return t.diagnostic(skipped)
-    const { kubo, address } = await startKubo(t, WAYS['webrtc-direct'])
+    const { kubo, addresses: [address] } = await startKubo(t, WAYS['webrtc-direct'])
     await answerStreams(t, kubo)
     const older = await olderServer(t)
     const { exchange } = await streams.open(await open(t, kind))
@@ -150,7 +161,7 @@ for (const kind of KINDS) {
 
 test('a Chromium that refuses a ufrag of ours: the first version is of no use, the node connects', async (t) => {
   if (skipped) return t.diagnostic(skipped)
-  const { kubo, address } = await startKubo(t, WAYS['webrtc-direct'])
+  const { kubo, addresses: [address] } = await startKubo(t, WAYS['webrtc-direct'])
   await answerStreams(t, kubo)
   const { page, exchange } = await streams.open(await open(t, 'chromium', { args: [NO_MUNGING] }))
   assert.equal(await page.evaluate(munges), false)
@@ -160,11 +171,22 @@ test('a Chromium that refuses a ufrag of ours: the first version is of no use, t
 
 test('an address with a foreign hash leads nowhere', async (t) => {
   if (skipped) return t.diagnostic(skipped)
-  const { kubo, address } = await startKubo(t, WAYS['webrtc-direct'])
+  const { kubo, addresses: [address] } = await startKubo(t, WAYS['webrtc-direct'])
   await answerStreams(t, kubo)
   const { exchange } = await streams.open(await open(t, 'chromium'))
-  const forged = address.replace(/(\/certhash\/.{20})(.)/, (_, before, one) => before + (one === 'A' ? 'B' : 'A'))
-  await assert.rejects(exchange(forged, { version: 2, up: FEW, down: FEW }))
+  await assert.rejects(exchange(forged(address), { version: 2, up: FEW, down: FEW }))
+})
+
+test('of two ways WebTransport is taken, and WebRTC-direct where that led nowhere', async (t) => {
+  if (skipped) return t.diagnostic(skipped)
+  const { addresses: [webTransport, direct] } = await startKubo(t, ...Object.values(WAYS))
+  const browser = await open(t, 'chromium')
+  for (const [address, way] of [[webTransport, 'webtransport'], [forged(webTransport), 'webrtc-direct']]) {
+    const page = await openNode(t, browser, pages.url, { bootstrap: [direct, address], reservations: 1 })
+    await until(async () => (await status(page)).reachable, WITHIN, async () => `not reachable: ${await relaysOf(page)}`)
+    assert.deepEqual((await page.evaluate(() => window.shoal.connections())).map(({ transport }) => transport), [way])
+    await page.evaluate(() => window.shoal.stop())
+  }
 })
 
 /** Whether this browser sets an offer with a ufrag that is not its own. */

@@ -67,7 +67,7 @@ async function answer(socket) {
   let place = 0
   let wanted
   socket.on('error', () => {})
-  for await (let part of socket) {
+  for await (let part of socket.iterator({ destroyOnReturn: false })) {
     if (wanted === undefined) {
       header = Buffer.concat([header, part])
       if (header.length < HEADER) continue
@@ -78,7 +78,8 @@ async function answer(socket) {
     if (place === wanted.up) break
   }
   for (let begin = 0; begin < wanted.down; begin += CHUNK) {
-    const chunk = Buffer.from({ length: Math.min(CHUNK, wanted.down - begin) }, (_, index) => at(begin + index))
+    const chunk = Buffer.allocUnsafe(Math.min(CHUNK, wanted.down - begin))
+    for (let index = 0; index < chunk.length; index++) chunk[index] = at(begin + index)
     if (!socket.write(chunk)) await once(socket, 'drain')
   }
 }

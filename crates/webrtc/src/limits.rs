@@ -7,6 +7,12 @@ use std::time::Duration;
 /// "the max message size MUST be 16 KiB" (libp2p/specs webrtc/README.md, "Multiplexing").
 pub const STRANGER_FRAME: usize = 16 * 1024;
 
+/// The largest frame, length prefix included, that is sent to a server: bytes.
+///
+/// go-libp2p 0.49 reads the beginning of a frame into a buffer of this size, and resets the stream where the message that brings it is longer. It sends
+/// lengths as messages of their own and does not meet this itself.
+pub const SERVER_FRAME: usize = 4 * 1024;
+
 /// The most that a frame adds to its payload: bytes.
 ///
 /// A length prefix of at most 4 bytes (frames stay below 2²⁸), the flag field of 2, the key of the message field of 1

@@ -17,7 +17,7 @@ use super::{
     port::{PathChange, Report, Shim},
 };
 use crate::{
-    limits::{CANDIDATES, STRANGER_FRAME},
+    limits::{CANDIDATES, SERVER_FRAME, STRANGER_FRAME},
     negotiation::Input,
     stream::Limits,
 };
@@ -144,7 +144,7 @@ impl PeerState {
     /// The server has proven who it is.
     pub(super) fn proven(&self, peer: PeerId) {
         self.peer.set(Some(peer));
-        self.establish(STRANGER_FRAME, false);
+        self.establish(SERVER_FRAME, false);
     }
 
     /// Sends a command of the negotiation.
