@@ -140,8 +140,9 @@ for (const kind of KINDS) {
     const { kubo, addresses: [address] } = await startKubo(t, WAYS['webrtc-direct'])
     await answerStreams(t, kubo)
     const { page, exchange } = await streams.open(await open(t, kind))
-    assert.ok(await page.evaluate(munges), 'it still sets an offer with a ufrag of ours')
-    for (const version of [2, 1]) {
+    const versions = (await page.evaluate(munges)) ? [2, 1] : [2]
+    if (versions.length === 1) t.diagnostic(`${kind} has withdrawn the first version: it sets no offer with a ufrag of ours any more`)
+    for (const version of versions) {
       const { dial } = await exchange(address, { version, up: FEW, down: FEW })
       t.diagnostic(`version ${version}: connected in ${dial.toFixed(0)} ms`)
     }
@@ -152,7 +153,8 @@ for (const kind of KINDS) {
     const { kubo, addresses: [address] } = await startKubo(t, WAYS['webrtc-direct'])
     await answerStreams(t, kubo)
     const older = await olderServer(t)
-    const { exchange } = await streams.open(await open(t, kind))
+    const { page, exchange } = await streams.open(await open(t, kind))
+    if (!(await page.evaluate(munges))) return t.diagnostic(`${kind} has withdrawn the first version: it reaches no such server any more`)
     const { dial } = await exchange(address.replace(`/udp/${PORT}/`, `/udp/${older.port}/`), { up: FEW, down: FEW })
     assert.ok(older.ignored() > 0, 'the second version was tried before')
     t.diagnostic(`connected in ${dial.toFixed(0)} ms`)
