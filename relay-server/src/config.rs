@@ -219,7 +219,8 @@ fn check_tls(config: &Config) -> Result<(), ConfigError> {
 /// A port serves one of the protocols over UDP; over TCP, one that is shared is so on purpose.
 fn check_ports(config: &Config) -> Result<(), ConfigError> {
     let over_tcp = [("listen", Port::At(config.listen)), ("tcp", config.tcp), ("tls", config.tls)];
-    let over_udp = [("webtransport", config.webtransport), ("quic", config.quic), ("stun", config.stun)];
+    let over_udp =
+        [("webtransport", config.webtransport), ("webrtc_direct", config.webrtc_direct), ("quic", config.quic), ("stun", config.stun)];
     let refuse = |(setting, port): (&'static str, Port), remedy: String| Err(ConfigError::Value { setting, value: port.into(), remedy });
     for (ports, shared) in [(&over_tcp[..], true), (&over_udp[..], false)] {
         for (index, (setting, port)) in ports.iter().enumerate() {
@@ -257,6 +258,9 @@ fn check_external(address: &Multiaddr, config: &Config) -> Result<(), &'static s
         Some(Way::WebTransport) if config.webtransport == Port::Off => {
             Err("WebTransport is off: set webtransport to \"same\", or leave the address out")
         }
+        Some(Way::WebRtcDirect) if config.webrtc_direct == Port::Off => {
+            Err("WebRTC is off: set webrtc_direct to \"same\", or leave the address out")
+        }
         // A proxy in front may have the certificate: that TLS is off says nothing.
         Some(Way::Quic) if config.quic == Port::Off => Err("QUIC is off: set quic to \"same\", or leave the address out"),
         Some(Way::Tcp) if config.tcp == Port::Off => {
@@ -264,7 +268,7 @@ fn check_external(address: &Multiaddr, config: &Config) -> Result<(), &'static s
         }
         Some(_) => Ok(()),
         None => Err(
-            "give /dns4/<host>/tcp/443/tls/ws, …/tcp/<port>/ws without TLS, /ip4/<address>/udp/<port>/quic-v1/webtransport, or for programs …/tcp/<port> and …/udp/<port>/quic-v1",
+            "give /dns4/<host>/tcp/443/tls/ws, …/tcp/<port>/ws without TLS, /ip4/<address>/udp/<port>/quic-v1/webtransport, …/udp/<port>/webrtc-direct, or for programs …/tcp/<port> and …/udp/<port>/quic-v1",
         ),
     }
 }
@@ -500,7 +504,10 @@ mod tests {
             (&["--external", "/ip4/192.0.2.1/udp/80/quic-v1/webtransport"], "external"),
             (&["--webtransport", "same", "--external", "/ip4/192.0.2.1/udp/0/quic-v1/webtransport"], "external"),
             (&["--quic", "same", "--external", "/ip4/192.0.2.1/udp/80/quic-v1/webtransport"], "external"),
+            (&["--webtransport", "same", "--external", "/ip4/192.0.2.1/udp/80/webrtc-direct"], "external"),
             (&["--webtransport", "same", "--quic", "same"], "quic"),
+            (&["--webtransport", "same", "--webrtc-direct", "same"], "webrtc_direct"),
+            (&["--webrtc-direct", "0.0.0.0:4001", "--quic", "127.0.0.1:4001"], "quic"),
             (&["--webtransport", "0.0.0.0:4001", "--quic", "127.0.0.1:4001"], "quic"),
             (&["--quic", "same", "--stun", "0.0.0.0:8080"], "stun"),
             (&["--tcp", "0.0.0.0:8080"], "tcp"),

@@ -8,6 +8,7 @@
 //!                 └─ tcp ────────────────┴─ arrivals ─ negotiation: Noise or TLS, muxer (yamux) ─ swarm: relay v2, identify, ping, kad, nearby
 //! UDP ─ quic ─ the same swarm
 //! UDP ─ webtransport ─ Noise ─ QUIC's streams ─ the same swarm
+//! UDP ─ webrtc: checks, DTLS, SCTP ─ Noise ─ data channels ─ the same swarm
 //! UDP ─ ice: STUN, TURN
 //!
 //! swarm ─ servers: named, found by mDNS ─ outgoing: TCP, QUIC, WebSockets to them
@@ -55,6 +56,7 @@ mod tcp;
 mod tls;
 mod upnp;
 mod way;
+mod webrtc;
 mod websocket;
 mod webtransport;
 

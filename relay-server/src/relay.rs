@@ -60,7 +60,7 @@ pub(crate) struct Relay {
     swarm: Swarm<Apart<Behaviour>>,
     ledger: Ledger,
     addresses: Addresses,
-    /// What listens, but for WebTransport, whose addresses are more than its socket.
+    /// What listens, but for WebTransport and WebRTC, whose addresses are more than their sockets.
     reached: Vec<(Way, SocketAddr)>,
     /// Where TLS listens, and what knows the names in its certificate.
     tls: Option<(SocketAddr, Arc<Tls>)>,
@@ -68,9 +68,9 @@ pub(crate) struct Relay {
     quic: Option<SocketAddr>,
     /// What the operator says; empty: look at the interfaces.
     external: Vec<Multiaddr>,
-    /// Where WebTransport listens now, with this certificate's hash and the next one's.
-    web_transport: Vec<Multiaddr>,
-    /// The same, with those of many certificates to come.
+    /// Where WebTransport listens now, with this certificate's hash and the next one's, and WebRTC, with its only one.
+    hashed: Vec<Multiaddr>,
+    /// WebTransport's, with those of many certificates to come.
     lasting: Lasting,
     /// How others reach this server besides.
     outer: Outer,
@@ -94,7 +94,11 @@ impl Relay {
         let mut swarm = Swarm::new(transport, Apart::new(behaviour), key.public().to_peer_id(), swarm_config);
         let listen = open.listen;
         swarm.listen_on(Way::WebSocket.address(listen)).map_err(|error| ServerError::System(io::Error::other(error)))?;
-        for (setting, way, port) in [("quic", Way::Quic, config.quic), ("webtransport", Way::WebTransport, config.webtransport)] {
+        for (setting, way, port) in [
+            ("quic", Way::Quic, config.quic),
+            ("webtransport", Way::WebTransport, config.webtransport),
+            ("webrtc_direct", Way::WebRtcDirect, config.webrtc_direct),
+        ] {
             if let Some(socket) = port.socket(listen) {
                 swarm.listen_on(way.address(socket)).map_err(|error| refused(setting, socket, &error))?;
             }
@@ -112,7 +116,7 @@ impl Relay {
             tls: open.tls,
             quic,
             external,
-            web_transport: Vec::new(),
+            hashed: Vec::new(),
             lasting,
             outer: Outer::default(),
         })
@@ -134,7 +138,9 @@ impl Relay {
 
     /// Makes the addresses that are announced those that are true now.
     pub(crate) fn update_addresses(&mut self) {
-        let (own, mut lasting) = (self.reached_at(&self.web_transport), self.reached_at(&self.lasting.current()));
+        let webrtc = self.hashed.iter().filter(|address| Way::of(address) == Some(Way::WebRtcDirect)).cloned();
+        let lasting: Vec<_> = self.lasting.current().into_iter().chain(webrtc).collect();
+        let (own, mut lasting) = (self.reached_at(&self.hashed), self.reached_at(&lasting));
         let behaviour = self.swarm.behaviour_mut();
         behaviour.servers.announce(&own);
         if let Some(upnp) = behaviour.upnp.as_mut() {
@@ -163,19 +169,19 @@ impl Relay {
         }
     }
 
-    /// Where the relay is reached, given where WebTransport listens.
-    fn reached_at(&self, web_transport: &[Multiaddr]) -> Vec<Multiaddr> {
+    /// Where the relay is reached, given where WebTransport and WebRTC listen.
+    fn reached_at(&self, hashed: &[Multiaddr]) -> Vec<Multiaddr> {
         if self.external.is_empty() {
             let of_sockets = self.reached.iter().flat_map(|(way, socket)| addresses::of_interfaces(*way, *socket));
             let names = self.tls.iter().flat_map(|(socket, tls)| tls.hosts().into_iter().map(|host| (host, socket.port())));
             let by_name = names.map(|(host, port)| Way::SecureWebSocket.complete(host, port));
-            return of_sockets.chain(by_name).chain(web_transport.iter().cloned()).collect();
+            return of_sockets.chain(by_name).chain(hashed.iter().cloned()).collect();
         }
-        let hashed = |address: &Multiaddr| match web_transport.first() {
-            Some(like) if Way::of(address) == Some(Way::WebTransport) => webtransport::with_hashes_of(address, like),
-            _ => address.clone(),
+        let with_hashes = |address: &Multiaddr| match hashed.iter().find(|like| Way::of(like) == Way::of(address)) {
+            Some(like) => webtransport::with_hashes_of(address, like),
+            None => address.clone(),
         };
-        self.external.iter().map(hashed).collect()
+        self.external.iter().map(with_hashes).collect()
     }
 
     /// Until `stopped`.
@@ -241,7 +247,7 @@ impl Relay {
                 self.update_addresses();
             }
             SwarmEvent::ExpiredListenAddr { address, .. } => {
-                self.web_transport.retain(|known| *known != address);
+                self.hashed.retain(|known| *known != address);
                 self.update_addresses();
             }
             SwarmEvent::Behaviour(BehaviourEvent::Relay(event)) => self.on_relay(event),
@@ -324,7 +330,7 @@ impl Relay {
             return;
         }
         match Way::of(&address) {
-            Some(Way::WebTransport) => self.web_transport.push(address),
+            Some(Way::WebTransport | Way::WebRtcDirect) => self.hashed.push(address),
             // One event for each address of the machine: any says the port.
             Some(Way::Quic) if !self.reached.iter().any(|(way, _)| *way == Way::Quic) => {
                 let Some(socket) = self.quic.and_then(|socket| Some(SocketAddr::new(socket.ip(), addresses::udp_port(&address)?))) else {

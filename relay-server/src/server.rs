@@ -46,7 +46,7 @@ use crate::{
     servers,
     settings::{Config, LogFormat, Nearby, Port},
     tls::{Tls, TlsError},
-    webtransport,
+    webrtc, webtransport,
 };
 
 /// The relay could not start.
@@ -246,7 +246,9 @@ fn transports(
     let sockets = sockets.map(|either, _| either.into_inner());
     let quic = quic::Transport::new(config, key, Arc::clone(health));
     let (web_transport, lasting) = webtransport::transport(config, key, Arc::clone(health));
+    let webrtc = webrtc::transport(config, key, Arc::clone(health)).map_err(|error| ServerError::System(io::Error::other(error)))?;
     let either = sockets.or_transport(quic).map(|either, _| either.into_inner()).or_transport(web_transport);
+    let either = either.map(|either, _| either.into_inner()).or_transport(webrtc);
     let direct = Checked::new(either.map(|either, _| either.into_inner()).boxed(), shared.permits.clone());
     let Some(at_relays) = ways.at_relays else { return Ok((direct.boxed(), lasting)) };
     let health = Arc::clone(health);

@@ -66,6 +66,8 @@ settings! {
     quic, "SHOAL_QUIC": Port = Port::Off;
     /// Where WebTransport listens (UDP): `off`, `same` for the address and port of `listen`, or an address and port of its own
     webtransport, "SHOAL_WEBTRANSPORT": Port = Port::Off;
+    /// Where WebRTC listens (UDP), for who dials `/webrtc-direct`: `off`, `same` for the address and port of `listen`, or an address and port of its own
+    webrtc_direct, "SHOAL_WEBRTC_DIRECT": Port = Port::Off;
     /// Where STUN listens (UDP): `off`, `same` for the address and port of `listen`, or an address and port of its own
     stun, "SHOAL_STUN": Port = Port::Off;
     /// STUN requests a minute that are answered to one network

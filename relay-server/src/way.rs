@@ -20,6 +20,8 @@ pub(crate) enum Way {
     Quic,
     /// WebTransport.
     WebTransport,
+    /// WebRTC, dialled without knowing each other before.
+    WebRtcDirect,
 }
 
 impl Way {
@@ -28,6 +30,8 @@ impl Way {
         let has = |wanted: fn(&Protocol<'_>) -> bool| address.iter().any(|part| wanted(&part));
         Some(if has(|part| matches!(part, Protocol::WebTransport)) {
             Self::WebTransport
+        } else if has(|part| matches!(part, Protocol::WebRTCDirect)) {
+            Self::WebRtcDirect
         } else if has(|part| matches!(part, Protocol::QuicV1)) {
             Self::Quic
         } else if has(|part| matches!(part, Protocol::Wss(_))) || has(|part| matches!(part, Protocol::Tls)) {
@@ -41,7 +45,7 @@ impl Way {
         })
     }
 
-    /// The address of a socket; of WebTransport, without the hashes of its certificates.
+    /// The address of a socket; of WebTransport and WebRTC, without the hashes of its certificates.
     pub(crate) fn address(self, socket: SocketAddr) -> Multiaddr {
         self.complete(with_ip(socket.ip()), socket.port())
     }
@@ -54,13 +58,14 @@ impl Way {
             Self::Tcp => host.with(Protocol::Tcp(port)),
             Self::Quic => host.with(Protocol::Udp(port)).with(Protocol::QuicV1),
             Self::WebTransport => host.with(Protocol::Udp(port)).with(Protocol::QuicV1).with(Protocol::WebTransport),
+            Self::WebRtcDirect => host.with(Protocol::Udp(port)).with(Protocol::WebRTCDirect),
         }
     }
 
     /// Whether a page can come by it; the others are for programs.
     pub(crate) const fn is_for_pages(self) -> bool {
         match self {
-            Self::WebSocket | Self::SecureWebSocket | Self::WebTransport => true,
+            Self::WebSocket | Self::SecureWebSocket | Self::WebTransport | Self::WebRtcDirect => true,
             Self::Tcp | Self::Quic => false,
         }
     }
@@ -75,6 +80,7 @@ pub(crate) struct ByWay {
     tcp: usize,
     quic: usize,
     web_transport: usize,
+    web_rtc_direct: usize,
 }
 
 impl ByWay {
@@ -86,6 +92,7 @@ impl ByWay {
             Way::Tcp => &mut self.tcp,
             Way::Quic => &mut self.quic,
             Way::WebTransport => &mut self.web_transport,
+            Way::WebRtcDirect => &mut self.web_rtc_direct,
         }
     }
 }
@@ -103,6 +110,7 @@ mod tests {
             (Way::Tcp, "/ip4/192.0.2.7/tcp/81"),
             (Way::Quic, "/ip4/192.0.2.7/udp/81/quic-v1"),
             (Way::WebTransport, "/ip4/192.0.2.7/udp/81/quic-v1/webtransport"),
+            (Way::WebRtcDirect, "/ip4/192.0.2.7/udp/81/webrtc-direct"),
         ] {
             let address = way.address(socket);
             assert_eq!(address.to_string(), expected);

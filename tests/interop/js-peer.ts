@@ -3,7 +3,7 @@ import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { identify } from '@libp2p/identify'
-import { webRTC } from '@libp2p/webrtc'
+import { webRTC, webRTCDirect } from '@libp2p/webrtc'
 import { webSockets } from '@libp2p/websockets'
 import { webTransport } from '@libp2p/webtransport'
 import { multiaddr } from '@multiformats/multiaddr'
@@ -54,9 +54,9 @@ class Peer {
     for (let visit = 0; visit < times; visit += 1) await this.dialAnew(address)
   }
 
-  /** Asks whoever is at the other end of a connection over WebTransport whether it lives, each time on a new stream. @returns milliseconds each */
-  async pings(peer: string, count: number): Promise<number[]> {
-    const connection = this.#connectionOver('/webtransport', peer)
+  /** Asks whoever is at the other end of a connection over `transport` whether it lives, each time on a new stream. @returns milliseconds each */
+  async pings(peer: string, count: number, transport = '/webtransport'): Promise<number[]> {
+    const connection = this.#connectionOver(transport, peer)
     const signal = AbortSignal.timeout(WITHIN)
     const times: number[] = []
     for (let ping = 0; ping < count; ping += 1) {
@@ -72,11 +72,11 @@ class Peer {
     return times
   }
 
-  /** Sends so many bytes to a peer over WebTransport, which sends them back, and looks at each that comes. @returns how many came, and milliseconds */
-  async echo(peer: string, total: number): Promise<{ received: number; time: number }> {
+  /** Sends so many bytes to a peer over `transport`, which sends them back, and looks at each that comes. @returns how many came, and milliseconds */
+  async echo(peer: string, total: number, transport = '/webtransport'): Promise<{ received: number; time: number }> {
     const signal = AbortSignal.timeout(WITHIN)
     const began = performance.now()
-    const stream = await this.#connectionOver('/webtransport', peer).newStream(ECHO, { signal })
+    const stream = await this.#connectionOver(transport, peer).newStream(ECHO, { signal })
     let received = 0
     const reading = (async () => {
       for await (const piece of stream) {
@@ -165,7 +165,7 @@ async function send(stream: Stream, total: number, signal: AbortSignal, byteAt?:
 async function start(relay: string, { dials = false } = {}): Promise<Peer> {
   const node = await createLibp2p({
     addresses: { listen: dials ? [] : [`${relay}/p2p-circuit`, '/webrtc'] },
-    transports: [webSockets(), webTransport(), webRTC(), circuitRelayTransport()],
+    transports: [webSockets(), webTransport(), webRTC(), webRTCDirect(), circuitRelayTransport()],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
     // Its default refuses every address of this machine.

@@ -29,6 +29,7 @@ const WAYS = {
   ws: { network: { TCP: true, Websocket: true }, address: /\/tcp\/\d+\/ws$/, counted: 'webSocket', agreed: 'noiseYamux', pump: 'ws', says: ['/noise', '/yamux/1.0.0', 'websocket'] },
   wss: { network: { TCP: true, Websocket: true }, address: /\/(tls\/(sni\/localhost\/)?ws|wss)$/, counted: 'secureWebSocket', agreed: 'noiseYamux', pump: 'ws', says: ['/noise', '/yamux/1.0.0', 'websocket'] },
   webtransport: { network: { QUIC: true, WebTransport: true }, address: /\/webtransport(\/|$)/, counted: 'webTransport', agreed: 'webTransport', pump: 'webtransport', says: ['', '', 'webtransport'] },
+  'webrtc-direct': { network: { WebRTCDirect: true }, address: /\/webrtc-direct(\/|$)/, counted: 'webRtcDirect', agreed: 'webRtcDirect', pump: 'webrtc-direct', says: ['', '', 'webrtc-direct'] },
 }
 
 const here = await ensureKubo()
@@ -45,7 +46,7 @@ before(async () => {
   const key = join(directory, 'key.pem')
   await capture('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', certificate])
   // The port of `listen` over UDP is QUIC's.
-  const ways = ['--tcp', 'same', '--tls', 'same', '--tls-certificate', certificate, '--tls-key', key, '--quic', 'same', '--webtransport', `127.0.0.1:${await freePort()}`]
+  const ways = ['--tcp', 'same', '--tls', 'same', '--tls-certificate', certificate, '--tls-key', key, '--quic', 'same', '--webtransport', `127.0.0.1:${await freePort()}`, '--webrtc-direct', `127.0.0.1:${await freePort()}`]
   relay = await createRelay({ args: [...ways, '--circuit-bytes', '1000000000'] })
   const told = await (await fetch(`${relay.url.replace('localhost', '127.0.0.1')}/bootstrap`)).json()
   peer = told.peerId

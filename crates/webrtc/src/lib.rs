@@ -50,3 +50,9 @@ mod browser;
 
 #[cfg(target_arch = "wasm32")]
 pub use browser::*;
+
+#[cfg(not(target_arch = "wasm32"))]
+mod native;
+
+#[cfg(not(target_arch = "wasm32"))]
+pub use native::*;

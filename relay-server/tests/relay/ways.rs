@@ -123,7 +123,7 @@ async fn each_is_counted_where_it_came_in() {
     let mut page = Peer::new();
     page.dial(relay.address()).await.unwrap();
     // A client that has said everything is connected a moment before the relay has heard it.
-    let expected = json!({ "tcp": 1, "quic": 1, "webSocket": 1, "secureWebSocket": 0, "webTransport": 0 });
+    let expected = json!({ "tcp": 1, "quic": 1, "webSocket": 1, "secureWebSocket": 0, "webTransport": 0, "webRtcDirect": 0 });
     until("each where it came in", || relay.health()["ways"] == expected).await;
     let told = page
         .event("identify", |event| match event {

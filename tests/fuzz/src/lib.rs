@@ -15,6 +15,7 @@ mod signaling;
 mod stun;
 mod text;
 mod turn;
+mod webrtc_direct;
 mod webrtc_stream;
 mod webtransport;
 
@@ -25,6 +26,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("webrtc-stream-pair", webrtc_stream::pair),
     ("webrtc-stream-hostile", webrtc_stream::hostile),
+    ("webrtc-direct-packet", webrtc_direct::packet),
     ("signaling", signaling::negotiation),
     ("session-pair", session::pair),
     ("session-hostile", session::hostile),

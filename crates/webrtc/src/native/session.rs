@@ -1,0 +1,578 @@
+//! One connection as a value: the streams on its data channels, who waits for them, and when it is over.
+//!
+//! ```text
+//! packets ──► Tunnel ──► channel 0: Noise, then nothing more
+//!                   └──► every other channel: one libp2p stream, `crate::stream`
+//! ```
+//!
+//! Numbers of channels: even ones are the peer's to open, odd ones ours (RFC 8832 6: it is the DTLS client). A number is used again when both sides have
+//! closed it, and the lowest first, so that browsers with few of them never run out.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::PoisonError,
+    sync::{Mutex, MutexGuard},
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::Notify;
+
+use super::{
+    certificate::Certhash,
+    config::{BEFORE_KNOWN, CLOSING, CONNECTION_UNSENT, Config, READ_AHEAD, STREAM_UNSENT},
+    dcep::{ACKNOWLEDGEMENT, OPENING, Said},
+    error::End,
+    tunnel::{Happening, Packets, Settings, Tunnel},
+};
+use crate::{
+    limits::LINGER,
+    stream::{Limits, Read, Stream, WriteError},
+};
+
+/// The channel on which Noise is spoken.
+const HANDSHAKE: u16 = 0;
+
+/// What tells a stream from all others of its connection, also from a later one on the same channel.
+pub(super) type Key = u64;
+
+/// A session that is shared by those who hold one of its streams, and whoever carries its packets.
+pub(super) struct Shared {
+    session: Mutex<Session>,
+    /// There may be something to send.
+    pub(super) driver: Notify,
+}
+
+impl Shared {
+    pub(super) fn new(session: Session) -> Self {
+        Self { session: Mutex::new(session), driver: Notify::new() }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Session> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who opened a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    Us,
+    Peer,
+    /// Noise's, of which both know beforehand.
+    Both,
+}
+
+/// Who holds a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    Present,
+    /// It has left, and the stream completes without it.
+    Left,
+    /// It has left, and nothing more is said on the channel: Noise's.
+    Silent,
+}
+
+struct Channel {
+    number: u16,
+    by: By,
+    stream: Stream,
+    owner: Owner,
+    /// SCTP has it.
+    live: bool,
+    /// The peer sent something, but has not said yet that it opens it.
+    opening: bool,
+    /// There is more in SCTP than the stream takes.
+    unread: bool,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+/// See above.
+pub(super) struct Session {
+    tunnel: Tunnel,
+    channels: BTreeMap<Key, Channel>,
+    live: BTreeMap<u16, Key>,
+    next_key: Key,
+    /// Opened by the peer, and taken by nobody yet.
+    arrived: VecDeque<Key>,
+    /// Odd numbers that were used before; and the next that was not.
+    returned: BTreeSet<u16>,
+    next_number: u16,
+    /// How many channels are open, by us and by the peer.
+    ours: usize,
+    theirs: usize,
+    most: usize,
+    /// Streams whose writers wait.
+    blocked: BTreeSet<Key>,
+    /// Streams with something under way.
+    sending: BTreeSet<Key>,
+    /// Whom the peer has to let go, and until when.
+    lingering: VecDeque<(Instant, Key)>,
+    up: bool,
+    known: bool,
+    /// Bytes that came before the peer was known.
+    before_known: usize,
+    know_by: Instant,
+    idle: Duration,
+    heard: Instant,
+    closing: Option<Instant>,
+    ended: Option<End>,
+    on_arrival: Option<Waker>,
+    on_room: Option<Waker>,
+    on_end: Option<Waker>,
+}
+
+impl Session {
+    pub(super) fn new(settings: &Settings, config: &Config, now: Instant) -> Self {
+        Self {
+            tunnel: Tunnel::new(settings, now),
+            channels: BTreeMap::new(),
+            live: BTreeMap::new(),
+            next_key: 0,
+            arrived: VecDeque::new(),
+            returned: BTreeSet::new(),
+            next_number: 1,
+            ours: 0,
+            theirs: 0,
+            most: config.streams,
+            blocked: BTreeSet::new(),
+            sending: BTreeSet::new(),
+            lingering: VecDeque::new(),
+            up: false,
+            known: false,
+            before_known: 0,
+            know_by: now + config.handshake_timeout,
+            idle: config.idle_timeout,
+            heard: now,
+            closing: None,
+            ended: None,
+            on_arrival: None,
+            on_room: None,
+            on_end: None,
+        }
+    }
+
+    /// Takes a packet. Tells whether it was the peer's, for certain.
+    pub(super) fn receive(&mut self, packet: &[u8], now: Instant, out: &mut Packets) -> bool {
+        if self.ended.is_some() {
+            return false;
+        }
+        if !self.known {
+            self.before_known += packet.len();
+            if self.before_known > BEFORE_KNOWN {
+                self.end(End::Unknown);
+                return false;
+            }
+        }
+        match self.tunnel.receive(packet, now, out) {
+            Ok(authentic) => {
+                if authentic {
+                    self.heard = now;
+                }
+                authentic
+            }
+            Err(end) => {
+                self.end(end);
+                false
+            }
+        }
+    }
+
+    /// The peer checked that the connection is there.
+    pub(super) fn checked(&mut self, now: Instant) {
+        self.heard = now;
+    }
+
+    /// Does what there is to do at this moment, and says what to send.
+    pub(super) fn step(&mut self, now: Instant, out: &mut Packets) {
+        if self.ended.is_some() {
+            return;
+        }
+        if let Err(end) = self.tunnel.at(now, out) {
+            return self.end(end);
+        }
+        while let Some(happening) = self.tunnel.happening() {
+            self.happened(happening);
+        }
+        while let Some((until, key)) = self.lingering.front().copied()
+            && until <= now
+        {
+            self.lingering.pop_front();
+            self.expire(key);
+        }
+        if let Err(end) = self.tunnel.transmit(now, out) {
+            return self.end(end);
+        }
+        self.unblock();
+        if !self.known && self.know_by <= now {
+            self.end(End::Unknown);
+        } else if self.heard + self.idle <= now {
+            self.end(End::Silent);
+        } else if let Some(closing) = self.closing
+            && (closing <= now || self.unsent() == 0)
+        {
+            self.tunnel.end(now, out);
+            self.end(End::Closed);
+        }
+    }
+
+    /// When [`step`](Self::step) has something to do again, if nothing comes before. Nothing once it is over.
+    pub(super) fn wake(&self) -> Option<Instant> {
+        if self.ended.is_some() {
+            return None;
+        }
+        let known = (!self.known).then_some(self.know_by);
+        let lingering = self.lingering.front().map(|(until, _)| *until);
+        [self.tunnel.wake(), known, lingering, self.closing].into_iter().flatten().chain([self.heard + self.idle]).min()
+    }
+
+    /// The client has its certificate, and receives where it says it is.
+    pub(super) fn is_proven(&self) -> bool {
+        self.tunnel.client().is_some()
+    }
+
+    /// Noise can begin: on this stream, with this client's certificate.
+    pub(super) fn handshake(&mut self) -> Option<(Key, Certhash)> {
+        let client = *self.tunnel.client().filter(|_| self.up && self.ended.is_none())?;
+        Some((*self.live.get(&HANDSHAKE)?, client))
+    }
+
+    /// It is known who the peer is.
+    pub(super) fn known(&mut self) {
+        self.known = true;
+    }
+
+    /// It is over: nothing more comes or leaves.
+    pub(super) fn end(&mut self, end: End) {
+        if self.ended.is_some() {
+            return;
+        }
+        self.ended = Some(end);
+        self.live.clear();
+        self.blocked.clear();
+        self.sending.clear();
+        self.lingering.clear();
+        self.channels.retain(|_, channel| {
+            channel.live = false;
+            channel.stream.channel_closed();
+            wake(&mut channel.reader);
+            wake(&mut channel.writer);
+            channel.owner == Owner::Present
+        });
+        for waiting in [&mut self.on_arrival, &mut self.on_room, &mut self.on_end] {
+            wake(waiting);
+        }
+    }
+
+    /// Ends it once what was written is with the peer.
+    pub(super) fn close(&mut self, now: Instant) {
+        self.closing.get_or_insert(now + CLOSING);
+    }
+
+    fn happened(&mut self, happening: Happening) {
+        match happening {
+            Happening::Up => {
+                self.up = true;
+                self.tunnel.open(HANDSHAKE);
+                if !self.live.contains_key(&HANDSHAKE) {
+                    self.insert(HANDSHAKE, By::Both);
+                }
+            }
+            Happening::Opened(number) => self.opened(number),
+            Happening::Readable(number) => {
+                if let Some(key) = self.live.get(&number).copied() {
+                    self.pull(key);
+                }
+            }
+            Happening::Closed(number) => self.closed(number),
+            Happening::Reusable(number) => {
+                if is_ours(number) && !self.live.contains_key(&number) {
+                    self.returned.insert(number);
+                    wake(&mut self.on_room);
+                }
+            }
+            Happening::Down(end) => self.end(end),
+        }
+    }
+
+    fn insert(&mut self, number: u16, by: By) -> Key {
+        let key = self.next_key;
+        self.next_key += 1;
+        let limits = Limits { receive_buffer: READ_AHEAD + crate::limits::ACCEPTED_FRAME * 2, ..Limits::default() };
+        let stream = Stream::new(limits);
+        let channel = Channel {
+            number,
+            by,
+            stream,
+            owner: Owner::Present,
+            live: true,
+            opening: by == By::Peer,
+            unread: false,
+            reader: None,
+            writer: None,
+        };
+        self.channels.insert(key, channel);
+        self.live.insert(number, key);
+        key
+    }
+
+    fn opened(&mut self, number: u16) {
+        if self.live.contains_key(&number) {
+            return;
+        }
+        if number == HANDSHAKE && !self.known {
+            self.insert(number, By::Both);
+        } else if is_ours(number) || self.theirs >= self.most {
+            self.tunnel.close(number);
+        } else {
+            self.theirs += 1;
+            self.insert(number, By::Peer);
+        }
+    }
+
+    /// Takes from SCTP what the stream holds.
+    fn pull(&mut self, key: Key) {
+        let Some(channel) = self.channels.get_mut(&key).filter(|channel| channel.live) else { return };
+        let number = channel.number;
+        channel.unread = false;
+        loop {
+            if channel.stream.buffered() >= READ_AHEAD {
+                channel.unread = true;
+                break;
+            }
+            let Some((is_about, message)) = self.tunnel.read(number) else { break };
+            match (is_about.then(|| Said::read(&message)), channel.opening) {
+                (Some(Some(Said::Open)), true) => {
+                    channel.opening = false;
+                    self.tunnel.write_about(number, &ACKNOWLEDGEMENT);
+                    self.arrived.push_back(key);
+                    wake(&mut self.on_arrival);
+                }
+                (Some(_), false) => {}
+                // Something else before it was opened.
+                (_, true) => {
+                    channel.stream.reset();
+                    channel.owner = Owner::Left;
+                    break;
+                }
+                (None, false) => channel.stream.receive(message),
+            }
+        }
+        wake(&mut channel.reader);
+        if channel.stream.writable().is_err() {
+            wake(&mut channel.writer);
+        }
+        self.settle(key);
+    }
+
+    /// The peer closed a channel. What it had sent before is still read.
+    fn closed(&mut self, number: u16) {
+        let Some(key) = self.live.get(&number).copied() else { return };
+        if let Some(channel) = self.channels.get_mut(&key) {
+            while let Some((false, message)) = self.tunnel.read(number) {
+                channel.stream.receive(message);
+            }
+            channel.stream.channel_closed();
+            wake(&mut channel.reader);
+            wake(&mut channel.writer);
+        }
+        self.settle(key);
+    }
+
+    /// Sends the flags that are owed, and closes the channel once it is of no more use.
+    fn settle(&mut self, key: Key) {
+        let Some(channel) = self.channels.get_mut(&key) else { return };
+        if channel.live && channel.owner != Owner::Silent {
+            let mut frame = Vec::new();
+            while channel.stream.transmit(&mut frame) {
+                if !self.tunnel.write(channel.number, &frame) {
+                    channel.stream.channel_closed();
+                }
+                self.sending.insert(key);
+                frame.clear();
+            }
+        }
+        if channel.live && channel.stream.is_over() {
+            channel.live = false;
+            let number = channel.number;
+            self.tunnel.close(number);
+            self.live.remove(&number);
+            self.blocked.remove(&key);
+            self.sending.remove(&key);
+            match channel.by {
+                By::Us => self.ours -= 1,
+                By::Peer => self.theirs -= 1,
+                By::Both => {}
+            }
+            wake(&mut self.on_room);
+        }
+        if !channel.live && channel.owner != Owner::Present {
+            self.channels.remove(&key);
+        }
+    }
+
+    fn expire(&mut self, key: Key) {
+        let Some(channel) = self.channels.get_mut(&key) else { return };
+        channel.stream.expire();
+        self.settle(key);
+    }
+
+    /// Bytes that the peer has not acknowledged.
+    fn unsent(&mut self) -> usize {
+        let mut all = 0;
+        let (channels, tunnel) = (&self.channels, &mut self.tunnel);
+        self.sending.retain(|key| {
+            let unsent = channels.get(key).map_or(0, |channel| tunnel.unsent(channel.number));
+            all += unsent;
+            unsent > 0
+        });
+        all
+    }
+
+    /// Wakes the writers that have room again: half of it, so that they are not woken for every packet.
+    fn unblock(&mut self) {
+        if self.blocked.is_empty() || self.unsent() > CONNECTION_UNSENT / 2 {
+            return;
+        }
+        let (channels, tunnel) = (&mut self.channels, &mut self.tunnel);
+        self.blocked.retain(|key| {
+            let Some(channel) = channels.get_mut(key) else { return false };
+            let still = tunnel.unsent(channel.number) > STREAM_UNSENT / 2;
+            if !still {
+                wake(&mut channel.writer);
+            }
+            still
+        });
+    }
+
+    /// The next stream that the peer opened.
+    pub(super) fn poll_arrival(&mut self, context: &Context<'_>) -> Poll<Result<Key, End>> {
+        if let Some(end) = &self.ended {
+            return Poll::Ready(Err(end.clone()));
+        }
+        if let Some(key) = self.arrived.pop_front() {
+            return Poll::Ready(Ok(key));
+        }
+        self.on_arrival = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// A stream of ours, once there is room for it.
+    pub(super) fn poll_open(&mut self, context: &Context<'_>) -> Poll<Result<Key, End>> {
+        if let Some(end) = &self.ended {
+            return Poll::Ready(Err(end.clone()));
+        }
+        if let Some(number) = (self.ours < self.most).then(|| self.free_number()).flatten() {
+            self.ours += 1;
+            let key = self.insert(number, By::Us);
+            self.tunnel.write_about(number, &OPENING);
+            return Poll::Ready(Ok(key));
+        }
+        self.on_room = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    fn free_number(&mut self) -> Option<u16> {
+        while let Some(number) = self.returned.pop_first() {
+            if self.tunnel.open(number) {
+                return Some(number);
+            }
+        }
+        let number = self.next_number;
+        // Far beyond what may be open at once: all below are on their way back.
+        if usize::from(number) > 4 * self.most || !self.tunnel.open(number) {
+            return None;
+        }
+        self.next_number += 2;
+        Some(number)
+    }
+
+    /// The end of the connection.
+    pub(super) fn poll_end(&mut self, context: &Context<'_>) -> Poll<End> {
+        match &self.ended {
+            Some(end) => Poll::Ready(end.clone()),
+            None => {
+                self.on_end = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Reads from a stream. Tells as well whether SCTP has more room now.
+    pub(super) fn poll_read(&mut self, key: Key, context: &Context<'_>, buffer: &mut [u8]) -> (Poll<Result<usize, Read>>, bool) {
+        let Some(channel) = self.channels.get_mut(&key) else { return (Poll::Ready(Ok(0)), false) };
+        let read = channel.stream.read_into(buffer);
+        let pulls = channel.unread && channel.stream.buffered() < READ_AHEAD;
+        if let Err(Read::Pending) = read {
+            channel.reader = Some(context.waker().clone());
+            return (Poll::Pending, false);
+        }
+        if pulls {
+            self.pull(key);
+        }
+        (Poll::Ready(read), pulls)
+    }
+
+    /// Writes to a stream.
+    pub(super) fn poll_write(&mut self, key: Key, context: &Context<'_>, parts: &[&[u8]]) -> Poll<Result<usize, WriteError>> {
+        let unsent = self.unsent();
+        let Some(channel) = self.channels.get_mut(&key) else { return Poll::Ready(Err(WriteError::Finished)) };
+        channel.stream.writable()?;
+        if unsent >= CONNECTION_UNSENT || self.tunnel.unsent(channel.number) >= STREAM_UNSENT {
+            channel.writer = Some(context.waker().clone());
+            self.blocked.insert(key);
+            return Poll::Pending;
+        }
+        let mut frame = Vec::new();
+        let written = channel.stream.write(parts, &mut frame)?;
+        if written > 0 {
+            if !self.tunnel.write(channel.number, &frame) {
+                channel.stream.reset();
+                self.settle(key);
+                return Poll::Ready(Err(WriteError::Failed(crate::stream::Failure::ChannelClosed)));
+            }
+            self.sending.insert(key);
+        }
+        Poll::Ready(Ok(written))
+    }
+
+    /// Nothing more is written to a stream.
+    pub(super) fn finish(&mut self, key: Key) {
+        if let Some(channel) = self.channels.get_mut(&key) {
+            channel.stream.finish();
+            self.settle(key);
+        }
+    }
+
+    /// Whoever held a stream has left it.
+    pub(super) fn abandon(&mut self, key: Key, now: Instant) {
+        let Some(channel) = self.channels.get_mut(&key) else { return };
+        channel.owner = Owner::Left;
+        channel.stream.abandon();
+        self.settle(key);
+        if self.channels.contains_key(&key) {
+            self.lingering.push_back((now + LINGER, key));
+            // What it has not read is in the way of others.
+            self.pull(key);
+        }
+    }
+
+    /// The same, without a word on the channel, which the peer closes when it likes: go-libp2p never closes Noise's, js-libp2p at once.
+    pub(super) fn leave_silently(&mut self, key: Key) {
+        if let Some(channel) = self.channels.get_mut(&key) {
+            channel.owner = Owner::Silent;
+            self.settle(key);
+        }
+    }
+}
+
+/// Whether it is ours to open a channel of this number.
+const fn is_ours(number: u16) -> bool {
+    number % 2 == 1
+}
+
+fn wake(waker: &mut Option<Waker>) {
+    if let Some(waker) = waker.take() {
+        waker.wake();
+    }
+}

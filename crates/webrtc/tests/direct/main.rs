@@ -1,0 +1,7 @@
+//! The listener for `/webrtc-direct` against a client of other code, natively.
+#![cfg(not(target_arch = "wasm32"))]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
+
+mod door;
+mod streams;
+mod support;

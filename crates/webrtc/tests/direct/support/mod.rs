@@ -1,0 +1,75 @@
+//! A listener in a task of its own, and whoever dials it.
+
+pub(crate) mod client;
+
+use std::{pin::Pin, time::Duration};
+
+use futures::future::poll_fn;
+use libp2p_core::{
+    Multiaddr, StreamMuxer, Transport as _,
+    transport::{ListenerId, TransportEvent},
+};
+use libp2p_identity::{Keypair, PeerId};
+use shoal_webrtc::{Config, Connection, Error, Stream, Transport};
+use tokio::{sync::mpsc, time::timeout};
+
+use client::{Client, Version};
+
+/// How long anything may take before a test gives up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A listener, which brings every connection.
+pub(crate) struct Server {
+    pub(crate) peer: PeerId,
+    pub(crate) address: Multiaddr,
+    connections: mpsc::UnboundedReceiver<Result<(PeerId, Connection), Error>>,
+}
+
+impl Server {
+    pub(crate) async fn listen(config: Config) -> Self {
+        let identity = Keypair::generate_ed25519();
+        let peer = identity.public().to_peer_id();
+        let mut transport = Transport::new(identity, config).unwrap();
+        transport.listen_on(ListenerId::next(), "/ip4/127.0.0.1/udp/0/webrtc-direct".parse().unwrap()).unwrap();
+        let (arrived, connections) = mpsc::unbounded_channel();
+        let (told, mut address) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            loop {
+                match poll_fn(|context| Pin::new(&mut transport).poll(context)).await {
+                    TransportEvent::NewAddress { listen_addr, .. } => drop(told.send(listen_addr)),
+                    TransportEvent::Incoming { upgrade, .. } => {
+                        let arrived = arrived.clone();
+                        tokio::spawn(async move { drop(arrived.send(upgrade.await)) });
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        });
+        let address = address.recv().await.unwrap();
+        Self { peer, address, connections }
+    }
+
+    /// What becomes of the next attempt.
+    pub(crate) async fn arrived(&mut self) -> Result<(PeerId, Connection), Error> {
+        timeout(PATIENCE, self.connections.recv()).await.expect("an attempt").unwrap()
+    }
+
+    /// Both ends of a connection: the dialler's, the listener's.
+    pub(crate) async fn connected(&mut self, version: Version) -> (Client, Connection) {
+        let address = self.address.clone();
+        let (dialled, came) = futures::future::join(Client::dial(&address, version), self.arrived()).await;
+        let ((peer, dialled), (_, came)) = (dialled.unwrap(), came.unwrap());
+        assert_eq!(peer, self.peer);
+        (dialled, came)
+    }
+}
+
+/// The next stream that the client opened.
+pub(crate) async fn inbound(connection: &mut Connection) -> Stream {
+    timeout(PATIENCE, poll_fn(|context| Pin::new(&mut *connection).poll_inbound(context))).await.expect("a stream").unwrap()
+}
+
+/// A stream to the client.
+pub(crate) async fn outbound(connection: &mut Connection) -> Stream {
+    timeout(PATIENCE, poll_fn(|context| Pin::new(&mut *connection).poll_outbound(context))).await.expect("a stream").unwrap()
+}
