@@ -23,4 +23,5 @@ mod tls;
 mod turn;
 mod ways;
 mod web;
+mod webrtc;
 mod webtransport;

@@ -112,6 +112,10 @@ pub(super) struct Tunnel {
     client: Option<Certhash>,
     endpoint: Endpoint,
     association: Option<(AssociationHandle, Association)>,
+    /// The latest packet with data.
+    latest: Bytes,
+    /// The window that the peer was told last, and bytes that were read since.
+    window: (u32, usize),
 }
 
 /// SCTP wants addresses, and never uses them.
@@ -125,6 +129,8 @@ impl Tunnel {
             client: None,
             endpoint: Endpoint::new(Arc::clone(&settings.endpoint), Some(Arc::clone(&settings.server))),
             association: None,
+            latest: Bytes::new(),
+            window: (CONNECTION_WINDOW, 0),
         }
     }
 
@@ -175,18 +181,10 @@ impl Tunnel {
                 Output::ApplicationData(data) => {
                     authentic = true;
                     let data = Bytes::copy_from_slice(data);
-                    match self.endpoint.handle(now, NOWHERE, None, None, data) {
-                        // Browsers repeat the first packet of an association on bad links: the first one stays.
-                        Some((handle, DatagramEvent::NewAssociation(new))) => {
-                            self.association.get_or_insert((handle, new));
-                        }
-                        Some((_, DatagramEvent::AssociationEvent(event))) => {
-                            if let Some((_, association)) = self.association.as_mut() {
-                                association.handle_event(event);
-                            }
-                        }
-                        None => {}
+                    if first_chunk(&data) == Some(DATA) {
+                        self.latest = data.clone();
                     }
+                    self.take(data, now);
                 }
                 Output::PeerCert(certificate) => self.client = certhash_of(certificate),
                 Output::Timeout(wake) => {
@@ -200,11 +198,39 @@ impl Tunnel {
         }
     }
 
+    fn take(&mut self, data: Bytes, now: Instant) {
+        match self.endpoint.handle(now, NOWHERE, None, None, data) {
+            // Browsers repeat the first packet of an association on bad links: the first one stays.
+            Some((handle, DatagramEvent::NewAssociation(new))) => {
+                self.association.get_or_insert((handle, new));
+            }
+            Some((_, DatagramEvent::AssociationEvent(event))) => {
+                if let Some((_, association)) = self.association.as_mut() {
+                    association.handle_event(event);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Tells the peer that there is room again. SCTP does so only when something comes (RFC 9260 6.2), and whoever was told that there is none sends
+    /// nothing until a timer of half a second or more asks anew. So its latest packet is taken twice more: what came before is acknowledged again, at
+    /// the second time at once, with the window of now.
+    fn widen(&mut self, now: Instant) {
+        let (told, read) = self.window;
+        if told < CONNECTION_WINDOW / 2 && read >= CONNECTION_WINDOW as usize / 4 && !self.latest.is_empty() {
+            self.window.1 = 0;
+            self.take(self.latest.clone(), now);
+            self.take(self.latest.clone(), now);
+        }
+    }
+
     /// What there is to send.
     ///
     /// # Errors
     /// The connection is over.
     pub(super) fn transmit(&mut self, now: Instant, out: &mut Packets) -> Result<(), End> {
+        self.widen(now);
         loop {
             if let Some((handle, association)) = self.association.as_mut() {
                 while let Some(event) = association.poll_endpoint_event() {
@@ -217,6 +243,9 @@ impl Tunnel {
             let Some(transmit) = transmit else { return Ok(()) };
             if let Payload::RawEncode(packets) = transmit.payload {
                 for packet in packets {
+                    if let Some(window) = told_window(&packet) {
+                        self.window = (window, 0);
+                    }
                     self.dtls.send_application_data(&packet).map_err(dtls)?;
                     self.drain(now, out)?;
                 }
@@ -258,6 +287,7 @@ impl Tunnel {
         let message = self.stream(channel)?.read().ok()??;
         let mut bytes = vec![0; message.len()];
         message.read(&mut bytes).ok()?;
+        self.window.1 += bytes.len();
         let is_empty = matches!(message.ppi, Kind::BinaryEmpty | Kind::StringEmpty);
         Some((message.ppi == Kind::Dcep, if is_empty { Bytes::new() } else { bytes.into() }))
     }
@@ -293,6 +323,22 @@ impl Tunnel {
         }
     }
 }
+
+/// The type of the first chunk in a packet: RFC 9260 3.2.
+fn first_chunk(packet: &[u8]) -> Option<u8> {
+    packet.get(HEADER).copied()
+}
+
+/// What an acknowledgement in front of a packet says of the window: RFC 9260 3.3.4.
+fn told_window(packet: &[u8]) -> Option<u32> {
+    let window = packet.get(HEADER + 8..HEADER + 12)?;
+    (first_chunk(packet) == Some(SACK)).then(|| u32::from_be_bytes(window.try_into().unwrap_or_default()))
+}
+
+/// Bytes of a packet of SCTP before its chunks, and types of chunks.
+const HEADER: usize = 12;
+const DATA: u8 = 0;
+const SACK: u8 = 3;
 
 fn dtls(error: dimpl::Error) -> End {
     End::Dtls(error.to_string())

@@ -150,7 +150,7 @@ async fn five_thousand_streams_in_a_row_of_either_side() {
         let mut ours = outbound(&mut connection).await;
         ours.write_all(&number.to_be_bytes()).await.unwrap();
         ours.close().await.unwrap();
-        let mut theirs = client.accept().await;
+        let mut theirs = timeout(Duration::from_secs(10), client.accept()).await.unwrap_or_else(|_| panic!("stream {number}: {client:?}"));
         let mut received = Vec::new();
         timeout(PATIENCE, theirs.read_to_end(&mut received)).await.unwrap().unwrap();
         assert_eq!(received, number.to_be_bytes());

@@ -64,6 +64,15 @@ struct Inner {
 #[derive(Clone)]
 pub(crate) struct Client(Arc<Inner>);
 
+impl std::fmt::Debug for Client {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let state = self.0.state.lock().unwrap();
+        let mut channels: Vec<_> = state.channels.iter().map(|(id, channel)| format!("{id:?} {} {} {} {:?}", channel.open, channel.closed, channel.left, channel.stream)).collect();
+        channels.sort();
+        write!(formatter, "{channels:#?} {}", state.ended)
+    }
+}
+
 impl Client {
     /// Connects, and proves who it is.
     pub(crate) async fn dial(address: &Multiaddr, version: Version) -> io::Result<(PeerId, Self)> {
