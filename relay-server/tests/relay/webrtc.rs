@@ -43,7 +43,10 @@ fn what_the_operator_says_gets_the_certificate() {
     let webtransport = format!("127.0.0.1:{}", free_udp_port());
     let relay = Relay::start(&["--webrtc-direct", "same", "--webtransport", &webtransport, "--external", &addresses.join(",")]);
     let told = told(&relay);
-    assert!(matches!(&told[..], [one] if hashes(one) == 1 && one.to_string().starts_with(&format!("{}/certhash/", addresses[0]))), "{told:?}");
+    assert!(
+        matches!(&told[..], [one] if hashes(one) == 1 && one.to_string().starts_with(&format!("{}/certhash/", addresses[0]))),
+        "{told:?}"
+    );
 }
 
 #[test]

@@ -71,6 +71,10 @@ pub(super) const CHECK_COUNTS: Duration = Duration::from_secs(10);
 /// Packets that wait for one connection. Beyond it they are lost, as on any full link. 512: half of the window.
 pub(super) const WAITING_PACKETS: usize = 512;
 
+/// How long the peer may take to close a channel of its own whose stream is over, and how many such channels may wait for it. rust-libp2p in a page never closes
+/// any.
+pub(super) const PARTING: (Duration, usize) = (Duration::from_secs(10), 64);
+
 /// How long what was written may take to leave after a connection was closed.
 pub(super) const CLOSING: Duration = Duration::from_secs(1);
 

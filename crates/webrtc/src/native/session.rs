@@ -5,8 +5,10 @@
 //!                   └──► every other channel: one libp2p stream, `crate::stream`
 //! ```
 //!
-//! Numbers of channels: even ones are the peer's to open, odd ones ours (RFC 8832 6: it is the DTLS client). A number is used again when both sides have
-//! closed it, and the lowest first, so that browsers with few of them never run out.
+//! Numbers of channels: even ones are the peer's to open, odd ones ours (RFC 8832 6: it is the DTLS client). Whoever opened a channel closes it first, and
+//! the other follows. Where both close at once, SCTP's two resets cross, `sctp-proto` sends a third, and a browser takes that for the end of the next
+//! channel with the number. So the peer's are closed from here only if it does not in [`PARTING`]. Ours are used again when both sides have closed them, the one
+//! that was returned first before the others, and within a range that every browser has.
 
 mod streams;
 
@@ -21,7 +23,7 @@ use tokio::sync::Notify;
 
 use super::{
     certificate::Certhash,
-    config::{BEFORE_KNOWN, CLOSING, Config},
+    config::{BEFORE_KNOWN, CLOSING, Config, PARTING},
     error::End,
     tunnel::{Happening, Packets, Settings, Tunnel},
 };
@@ -93,7 +95,7 @@ pub(super) struct Session {
     /// Opened by the peer, and taken by nobody yet.
     arrived: VecDeque<Key>,
     /// Odd numbers that were used before; and the next that was not.
-    returned: BTreeSet<u16>,
+    returned: VecDeque<u16>,
     next_number: u16,
     /// How many channels are open, by us and by the peer.
     ours: usize,
@@ -105,6 +107,8 @@ pub(super) struct Session {
     sending: BTreeSet<Key>,
     /// Whom the peer has to let go, and until when.
     lingering: VecDeque<(Instant, Key)>,
+    /// Channels of the peer whose streams are over, and until when it may close them.
+    parting: VecDeque<(Instant, u16)>,
     up: bool,
     known: bool,
     /// Bytes that came before the peer was known.
@@ -127,7 +131,7 @@ impl Session {
             live: BTreeMap::new(),
             next_key: 0,
             arrived: VecDeque::new(),
-            returned: BTreeSet::new(),
+            returned: VecDeque::new(),
             next_number: 1,
             ours: 0,
             theirs: 0,
@@ -135,6 +139,7 @@ impl Session {
             blocked: BTreeSet::new(),
             sending: BTreeSet::new(),
             lingering: VecDeque::new(),
+            parting: VecDeque::new(),
             up: false,
             known: false,
             before_known: 0,
@@ -189,18 +194,27 @@ impl Session {
             return self.end(end);
         }
         while let Some(happening) = self.tunnel.happening() {
-            self.happened(happening);
+            self.happened(happening, now);
         }
         while let Some((until, key)) = self.lingering.front().copied()
             && until <= now
         {
             self.lingering.pop_front();
-            self.expire(key);
+            self.expire(key, now);
+        }
+        while let Some((until, number)) = self.parting.front().copied()
+            && (until <= now || self.parting.len() > PARTING.1)
+        {
+            self.parting.pop_front();
+            self.tunnel.close(number);
         }
         if let Err(end) = self.tunnel.transmit(now, out) {
             return self.end(end);
         }
         self.unblock();
+        if self.ours < self.most && !self.returned.is_empty() {
+            wake(&mut self.on_room);
+        }
         if !self.known && self.know_by <= now {
             self.end(End::Unknown);
         } else if self.heard + self.idle <= now {
@@ -220,7 +234,8 @@ impl Session {
         }
         let known = (!self.known).then_some(self.know_by);
         let lingering = self.lingering.front().map(|(until, _)| *until);
-        [self.tunnel.wake(), known, lingering, self.closing].into_iter().flatten().chain([self.heard + self.idle]).min()
+        let parting = self.parting.front().map(|(until, _)| *until);
+        [self.tunnel.wake(), known, lingering, parting, self.closing].into_iter().flatten().chain([self.heard + self.idle]).min()
     }
 
     /// The client has its certificate, and receives where it says it is.
@@ -249,6 +264,7 @@ impl Session {
         self.blocked.clear();
         self.sending.clear();
         self.lingering.clear();
+        self.parting.clear();
         self.channels.retain(|_, channel| {
             channel.live = false;
             channel.stream.channel_closed();
@@ -266,7 +282,7 @@ impl Session {
         self.closing.get_or_insert(now + CLOSING);
     }
 
-    fn happened(&mut self, happening: Happening) {
+    fn happened(&mut self, happening: Happening, now: Instant) {
         match happening {
             Happening::Up => {
                 self.up = true;
@@ -277,14 +293,16 @@ impl Session {
             }
             Happening::Opened(number) => self.opened(number),
             Happening::Readable(number) => {
-                if let Some(key) = self.live.get(&number).copied() {
-                    self.pull(key);
+                match self.live.get(&number).copied() {
+                    Some(key) => self.pull(key, now),
+                    // Nobody is there any more to read it.
+                    None => while self.tunnel.read(number).is_some() {},
                 }
             }
             Happening::Closed(number) => self.closed(number),
             Happening::Reusable(number) => {
-                if is_ours(number) && !self.live.contains_key(&number) {
-                    self.returned.insert(number);
+                if is_ours(number) && !self.live.contains_key(&number) && !self.returned.contains(&number) {
+                    self.returned.push_back(number);
                     wake(&mut self.on_room);
                 }
             }

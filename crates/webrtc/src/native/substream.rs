@@ -33,7 +33,7 @@ impl Stream {
     }
 
     fn poll_write_parts(&self, context: &Context<'_>, parts: &[&[u8]]) -> Poll<io::Result<usize>> {
-        let written = self.shared.lock().poll_write(self.key, context, parts);
+        let written = self.shared.lock().poll_write(self.key, context, parts, Instant::now());
         self.shared.driver.notify_one();
         written.map_err(write_error)
     }
@@ -47,7 +47,7 @@ impl std::fmt::Debug for Stream {
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        let (read, made_room) = self.shared.lock().poll_read(self.key, context, buffer);
+        let (read, made_room) = self.shared.lock().poll_read(self.key, context, buffer, Instant::now());
         if made_room {
             self.shared.driver.notify_one();
         }
@@ -78,7 +78,7 @@ impl AsyncWrite for Stream {
 
     /// Finishes this side's half. Does not wait for the peer to confirm that: the channel lives on until it did.
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.shared.lock().finish(self.key);
+        self.shared.lock().finish(self.key, Instant::now());
         self.shared.driver.notify_one();
         Poll::Ready(Ok(()))
     }

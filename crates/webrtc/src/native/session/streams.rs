@@ -9,7 +9,7 @@ use super::{By, Channel, HANDSHAKE, Key, Owner, Session, is_ours, wake};
 use crate::{
     limits::{ACCEPTED_FRAME, LINGER},
     native::{
-        config::{CONNECTION_UNSENT, READ_AHEAD, STREAM_UNSENT},
+        config::{CONNECTION_UNSENT, PARTING, READ_AHEAD, STREAM_UNSENT},
         dcep::{ACKNOWLEDGEMENT, OPENING, Said},
         error::End,
     },
@@ -53,7 +53,7 @@ impl Session {
     }
 
     /// Takes from SCTP what the stream holds.
-    pub(super) fn pull(&mut self, key: Key) {
+    pub(super) fn pull(&mut self, key: Key, now: Instant) {
         let Some(channel) = self.channels.get_mut(&key).filter(|channel| channel.live) else { return };
         let number = channel.number;
         channel.unread = false;
@@ -84,11 +84,12 @@ impl Session {
         if channel.stream.writable().is_err() {
             wake(&mut channel.writer);
         }
-        self.settle(key);
+        self.settle(key, now);
     }
 
     /// The peer closed a channel. What it had sent before is still read.
     pub(super) fn closed(&mut self, number: u16) {
+        self.parting.retain(|(_, other)| *other != number);
         let Some(key) = self.live.get(&number).copied() else { return };
         if let Some(channel) = self.channels.get_mut(&key) {
             while let Some((false, message)) = self.tunnel.read(number) {
@@ -98,13 +99,13 @@ impl Session {
             wake(&mut channel.reader);
             wake(&mut channel.writer);
         }
-        self.settle(key);
+        self.detach(key);
     }
 
     /// Sends the flags that are owed, and closes the channel once it is of no more use.
-    pub(super) fn settle(&mut self, key: Key) {
-        let Some(channel) = self.channels.get_mut(&key) else { return };
-        if channel.live && channel.owner != Owner::Silent {
+    pub(super) fn settle(&mut self, key: Key, now: Instant) {
+        let Some(channel) = self.channels.get_mut(&key).filter(|channel| channel.live) else { return };
+        if channel.owner != Owner::Silent {
             let mut frame = Vec::new();
             while channel.stream.transmit(&mut frame) {
                 if !self.tunnel.write(channel.number, &frame) {
@@ -114,29 +115,38 @@ impl Session {
                 frame.clear();
             }
         }
-        if channel.live && channel.stream.is_over() {
-            channel.live = false;
-            let number = channel.number;
-            self.tunnel.close(number);
-            self.live.remove(&number);
-            self.blocked.remove(&key);
-            self.sending.remove(&key);
-            match channel.by {
-                By::Us => self.ours -= 1,
-                By::Peer => self.theirs -= 1,
-                By::Both => {}
+        if channel.stream.is_over() {
+            let (number, by) = (channel.number, channel.by);
+            self.detach(key);
+            match by {
+                By::Peer => self.parting.push_back((now + PARTING.0, number)),
+                By::Us | By::Both => self.tunnel.close(number),
             }
-            wake(&mut self.on_room);
         }
-        if !channel.live && channel.owner != Owner::Present {
+    }
+
+    /// The stream has no channel any more.
+    fn detach(&mut self, key: Key) {
+        let Some(channel) = self.channels.get_mut(&key).filter(|channel| channel.live) else { return };
+        channel.live = false;
+        self.live.remove(&channel.number);
+        self.blocked.remove(&key);
+        self.sending.remove(&key);
+        match channel.by {
+            By::Us => self.ours -= 1,
+            By::Peer => self.theirs -= 1,
+            By::Both => {}
+        }
+        wake(&mut self.on_room);
+        if channel.owner != Owner::Present {
             self.channels.remove(&key);
         }
     }
 
-    pub(super) fn expire(&mut self, key: Key) {
+    pub(super) fn expire(&mut self, key: Key, now: Instant) {
         let Some(channel) = self.channels.get_mut(&key) else { return };
         channel.stream.expire();
-        self.settle(key);
+        self.settle(key, now);
     }
 
     /// Bytes that the peer has not acknowledged.
@@ -195,22 +205,31 @@ impl Session {
     }
 
     fn free_number(&mut self) -> Option<u16> {
-        while let Some(number) = self.returned.pop_first() {
+        let number = self.next_number;
+        // Twice as many as may be open at once, so that those that were closed have time to come back.
+        if usize::from(number) < 4 * self.most && self.tunnel.open(number) {
+            self.next_number += 2;
+            return Some(number);
+        }
+        for _ in 0..self.returned.len() {
+            let number = self.returned.pop_front()?;
             if self.tunnel.open(number) {
                 return Some(number);
             }
+            // A reset of it is still on its way.
+            self.returned.push_back(number);
         }
-        let number = self.next_number;
-        // Far beyond what may be open at once: all below are on their way back.
-        if usize::from(number) > 4 * self.most || !self.tunnel.open(number) {
-            return None;
-        }
-        self.next_number += 2;
-        Some(number)
+        None
     }
 
     /// Reads from a stream. Tells as well whether SCTP has more room now.
-    pub(crate) fn poll_read(&mut self, key: Key, context: &Context<'_>, buffer: &mut [u8]) -> (Poll<Result<usize, Read>>, bool) {
+    pub(crate) fn poll_read(
+        &mut self,
+        key: Key,
+        context: &Context<'_>,
+        buffer: &mut [u8],
+        now: Instant,
+    ) -> (Poll<Result<usize, Read>>, bool) {
         let Some(channel) = self.channels.get_mut(&key) else { return (Poll::Ready(Ok(0)), false) };
         let read = channel.stream.read_into(buffer);
         let pulls = channel.unread && channel.stream.buffered() < READ_AHEAD;
@@ -219,13 +238,13 @@ impl Session {
             return (Poll::Pending, false);
         }
         if pulls {
-            self.pull(key);
+            self.pull(key, now);
         }
         (Poll::Ready(read), pulls)
     }
 
     /// Writes to a stream.
-    pub(crate) fn poll_write(&mut self, key: Key, context: &Context<'_>, parts: &[&[u8]]) -> Poll<Result<usize, WriteError>> {
+    pub(crate) fn poll_write(&mut self, key: Key, context: &Context<'_>, parts: &[&[u8]], now: Instant) -> Poll<Result<usize, WriteError>> {
         let unsent = self.unsent();
         let Some(channel) = self.channels.get_mut(&key) else { return Poll::Ready(Err(WriteError::Finished)) };
         channel.stream.writable()?;
@@ -239,7 +258,7 @@ impl Session {
         if written > 0 {
             if !self.tunnel.write(channel.number, &frame) {
                 channel.stream.reset();
-                self.settle(key);
+                self.settle(key, now);
                 return Poll::Ready(Err(WriteError::Failed(Failure::ChannelClosed)));
             }
             self.sending.insert(key);
@@ -248,23 +267,27 @@ impl Session {
     }
 
     /// Nothing more is written to a stream.
-    pub(crate) fn finish(&mut self, key: Key) {
+    pub(crate) fn finish(&mut self, key: Key, now: Instant) {
         if let Some(channel) = self.channels.get_mut(&key) {
             channel.stream.finish();
-            self.settle(key);
+            self.settle(key, now);
         }
     }
 
     /// Whoever held a stream has left it.
     pub(crate) fn abandon(&mut self, key: Key, now: Instant) {
         let Some(channel) = self.channels.get_mut(&key) else { return };
+        if !channel.live {
+            self.channels.remove(&key);
+            return;
+        }
         channel.owner = Owner::Left;
         channel.stream.abandon();
-        self.settle(key);
+        self.settle(key, now);
         if self.channels.contains_key(&key) {
             self.lingering.push_back((now + LINGER, key));
             // What it has not read is in the way of others.
-            self.pull(key);
+            self.pull(key, now);
         }
     }
 
@@ -272,7 +295,9 @@ impl Session {
     pub(crate) fn leave_silently(&mut self, key: Key) {
         if let Some(channel) = self.channels.get_mut(&key) {
             channel.owner = Owner::Silent;
-            self.settle(key);
+            if !channel.live {
+                self.channels.remove(&key);
+            }
         }
     }
 }

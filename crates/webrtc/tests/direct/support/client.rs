@@ -67,7 +67,11 @@ pub(crate) struct Client(Arc<Inner>);
 impl std::fmt::Debug for Client {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let state = self.0.state.lock().unwrap();
-        let mut channels: Vec<_> = state.channels.iter().map(|(id, channel)| format!("{id:?} {} {} {} {:?}", channel.open, channel.closed, channel.left, channel.stream)).collect();
+        let mut channels: Vec<_> = state
+            .channels
+            .iter()
+            .map(|(id, channel)| format!("{id:?} {} {} {} {:?}", channel.open, channel.closed, channel.left, channel.stream))
+            .collect();
         channels.sort();
         write!(formatter, "{channels:#?} {}", state.ended)
     }
