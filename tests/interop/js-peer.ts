@@ -170,6 +170,9 @@ async function start(relay: string, { dials = false } = {}): Promise<Peer> {
     streamMuxers: [yamux()],
     // Its default refuses every address of this machine.
     connectionGater: { denyDialMultiaddr: () => false },
+    // It ends connections on which its question whether they live is not answered within two seconds. In a page the answer waits behind all that came before and
+    // that no script has taken yet: many megabytes, since browsers acknowledge data channels' messages before anybody reads them.
+    connectionMonitor: { enabled: false },
     services: { identify: identify() },
   })
   return new Peer(node)

@@ -1,5 +1,6 @@
-//! libp2p transports of a page: to other pages, `/webrtc`, as in libp2p/specs webrtc/webrtc.md, compatible with js-libp2p's `@libp2p/webrtc`; and to
-//! servers, `/webrtc-direct`, as in webrtc-direct.md beside it.
+//! libp2p transports over WebRTC. Of a page: to other pages, `/webrtc`, as in libp2p/specs webrtc/webrtc.md, compatible with js-libp2p's `@libp2p/webrtc`;
+//! and to servers, `/webrtc-direct`, as in webrtc-direct.md beside it. Natively: a listener for `/webrtc-direct`, which has
+//! [a description of its own](https://github.com/shoal-p2p/shoal/blob/main/crates/webrtc/README.md). What follows is about the pages.
 //!
 //! Two browsers that know each other through some first connection, usually a relayed one, exchange session descriptions over it
 //! and get a direct, encrypted connection of their own. rust-libp2p has transports for `/webrtc-direct` only, which lose data and know one of its versions.
@@ -7,7 +8,8 @@
 //! # Layout
 //!
 //! What a peer says and decides is pure, the same on every target, and tested natively: [`frame`] and [`stream`] (a libp2p stream
-//! on a data channel), [`signaling`] and [`negotiation`] (how a connection comes about), [`direct`] (how one to a server does). `browser` (wasm only) carries it out.
+//! on a data channel), [`signaling`] and [`negotiation`] (how a connection comes about), [`direct`] (how one to a server does). `browser` (wasm only)
+//! carries it out. `native` (all other targets) is the listener.
 //!
 //! `RTCPeerConnection` exists only in a window, and a node belongs in a worker. Hence the browser half does not own peer
 //! connections: `js/peer-connections.js` does, in the page, and hands every `RTCDataChannel` over a `MessagePort` to wherever this
@@ -56,3 +58,8 @@ mod native;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use native::*;
+
+/// Its example compiles.
+#[cfg(all(doctest, not(target_arch = "wasm32")))]
+#[doc = include_str!("../README.md")]
+struct Readme;

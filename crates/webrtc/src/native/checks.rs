@@ -47,10 +47,9 @@ impl Checks {
         true
     }
 
-    /// The name under which this address may begin. It may do so once.
-    pub(super) fn take(&mut self, from: &SocketAddr, now: Instant) -> Option<Name> {
+    /// The name under which this address may begin.
+    pub(super) fn name_at(&mut self, from: &SocketAddr, now: Instant) -> Option<Name> {
         self.forget(now);
-        // Its place in the order is left until it is the oldest.
         self.by_address.get(from).map(|(name, _)| *name)
     }
 
@@ -93,8 +92,8 @@ mod tests {
             assert!(checks.enter(address(number), u64::from(number), now));
         }
         assert_eq!(checks.held(), (100, 100, 100));
-        assert_eq!(checks.take(&address(99_899), now), None);
-        assert_eq!(checks.take(&address(99_900), now), Some(99_900));
+        assert_eq!(checks.name_at(&address(99_899), now), None);
+        assert_eq!(checks.name_at(&address(99_900), now), Some(99_900));
     }
 
     #[test]
@@ -104,10 +103,10 @@ mod tests {
         let port = |port| SocketAddr::new([192, 0, 2, 1].into(), port);
         assert_eq!((1..=9).filter(|number| checks.enter(port(*number), 1, now)).count(), 4);
         assert!(checks.enter(port(1), 2, now), "it is there");
-        assert_eq!(checks.take(&port(1), now), Some(2));
+        assert_eq!(checks.name_at(&port(1), now), Some(2));
         assert!(checks.enter(address(7), 3, now));
         assert!(checks.enter(port(9), 4, now + CHECK_COUNTS), "the others were forgotten");
-        assert_eq!(checks.take(&port(1), now + CHECK_COUNTS), None);
+        assert_eq!(checks.name_at(&port(1), now + CHECK_COUNTS), None);
         checks.forget(now + CHECK_COUNTS * 2 + Duration::from_secs(1));
         assert_eq!(checks.held(), (0, 0, 0));
     }

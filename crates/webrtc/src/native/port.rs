@@ -34,6 +34,8 @@ use super::{
 
 /// How often ended connections are looked for.
 const SWEEP: Duration = Duration::from_secs(5);
+/// How long a socket that does not read is left alone.
+const AFTER_ERROR: Duration = Duration::from_millis(10);
 /// Packets that a connection takes at once before it answers.
 const AT_ONCE: usize = 32;
 
@@ -103,7 +105,10 @@ impl Port {
                         }
                     }
                     // What an earlier packet met, told late. It says nothing about the socket.
-                    Err(error) => tracing::trace!(%error, "a packet did not arrive"),
+                    Err(error) => {
+                        tracing::trace!(%error, "a packet did not arrive");
+                        tokio::time::sleep(AFTER_ERROR).await;
+                    }
                 },
                 _ = sweep.tick() => {
                     self.sweep();
@@ -154,7 +159,7 @@ impl Port {
 
     fn begin(&mut self, packet: &[u8], from: SocketAddr) {
         let now = Instant::now();
-        let Some(name) = self.checks.take(&from, now) else { return };
+        let Some(name) = self.checks.name_at(&from, now) else { return };
         if let Some((line, _)) = self.by_name.get(&name) {
             // It has begun from another of its addresses.
             let line = Arc::clone(line);
@@ -259,19 +264,14 @@ impl Driver {
     fn receive(&mut self, first: Packet) {
         let mut session = self.shared.lock();
         let now = Instant::now();
-        let mut next = Some(first);
-        for _ in 0..AT_ONCE {
-            let Some((from, packet)) = next else { return };
+        let (mut next, mut taken) = (Some(first), 0);
+        while let Some((from, packet)) = next {
             // Answers go where the peer was last, for certain. Before it is known, to whoever spoke.
             if session.receive(&packet, now, &mut self.packets) || !session.is_proven() {
                 self.remote = from;
             }
-            next = self.waiting.try_recv().ok();
-        }
-        if let Some((from, packet)) = next
-            && session.receive(&packet, now, &mut self.packets)
-        {
-            self.remote = from;
+            taken += 1;
+            next = if taken < AT_ONCE { self.waiting.try_recv().ok() } else { None };
         }
     }
 
@@ -282,6 +282,15 @@ impl Driver {
         // Without a place, it was displaced a moment ago; and who finds nobody to take him in closes as he is dropped.
         if let Some(place) = place {
             let _ = arrivals.try_send(Arrival { connection, noise, from: self.remote, place, by });
+        }
+    }
+}
+
+/// Whatever it came to, its place is free: who waits for one would find it among the unproven.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if let Some((_, place, _)) = &self.arrivals {
+            place.lock().unwrap_or_else(PoisonError::into_inner).take();
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Who gets in: what is needed before anything is kept, and what becomes of those who pretend.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use shoal_webrtc::Config;
 use tokio::{net::UdpSocket, time::timeout};
@@ -8,14 +8,9 @@ use tokio::{net::UdpSocket, time::timeout};
 use crate::support::{
     Server,
     client::{Client, Version, parts},
+    flood::{check, flood, hello},
+    resident,
 };
-
-/// A record that begins like a ClientHello.
-fn hello() -> Vec<u8> {
-    let mut packet = vec![22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 60, 1];
-    packet.resize(73, 0);
-    packet
-}
 
 async fn answer(socket: &UdpSocket) -> Option<usize> {
     let mut buffer = [0; 2_000];
@@ -31,6 +26,36 @@ async fn who_did_not_check_is_not_answered() {
         socket.send(&packet).await.unwrap();
         assert_eq!(answer(&socket).await, None, "{packet:?}");
     }
+}
+
+#[tokio::test]
+async fn a_check_is_answered_with_less_than_it_was() {
+    let server = Server::listen(Config::default()).await;
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.connect(parts(&server.address).0).await.unwrap();
+    for number in 0..3 {
+        socket.send(&check(number)).await.unwrap();
+        assert!(answer(&socket).await.unwrap() < check(number).len());
+    }
+}
+
+/// 100,000 names from 30,000 addresses, all of which then begin DTLS.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_takes_neither_memory_nor_all_places() {
+    let mut server = Server::listen(Config::default()).await;
+    server.connected(Version::Two).await;
+    let (to, before) = (parts(&server.address).0, resident("self"));
+    let flooding = tokio::task::spawn_blocking(move || flood(to, 30_000, 4));
+    while !flooding.is_finished() {
+        let began = Instant::now();
+        let (_client, _connection) = timeout(Duration::from_secs(3), server.connected(Version::Two)).await.expect("an honest dial");
+        println!("connected in {:?} meanwhile", began.elapsed());
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    flooding.await.unwrap();
+    let grown = resident("self").saturating_sub(before);
+    println!("{} MiB more", grown >> 20);
+    assert!(grown < 64 << 20, "{grown} bytes");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A listener in a task of its own, and whoever dials it.
 
 pub(crate) mod client;
+pub(crate) mod flood;
 
 use std::{pin::Pin, time::Duration};
 
@@ -72,4 +73,10 @@ pub(crate) async fn inbound(connection: &mut Connection) -> Stream {
 /// A stream to the client.
 pub(crate) async fn outbound(connection: &mut Connection) -> Stream {
     timeout(PATIENCE, poll_fn(|context| Pin::new(&mut *connection).poll_outbound(context))).await.expect("a stream").unwrap()
+}
+
+/// Bytes of memory of a process.
+pub(crate) fn resident(process: &str) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{process}/statm")).unwrap();
+    status.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4_096
 }
