@@ -252,6 +252,11 @@ impl Stream {
         self.received_bytes + self.decoder.held()
     }
 
+    /// The same of those that the reader can take at once, so without an unfinished frame: bytes.
+    pub fn readable(&self) -> usize {
+        self.received_bytes
+    }
+
     /// Whether data may be written.
     ///
     /// # Errors

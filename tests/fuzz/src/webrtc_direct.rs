@@ -46,7 +46,7 @@ fn proven(input: &mut Input<'_>) -> Vec<u8> {
             (USERNAME, version @ 0..=2) => {
                 let random: Vec<u8> = input.bytes(40).iter().map(|byte| b'a' + byte % 26).collect();
                 let name = [&b"libp2p+webrtc+v"[..], &[b'1' + version as u8], b"/", &random].concat();
-                [&name, &b":"[..], if version == 0 { &name[..] } else { b"abcd" }].concat()
+                [&name[..], b":", if version == 0 { &name[..] } else { b"abcd" }].concat()
             }
             _ => input.bytes(60),
         };

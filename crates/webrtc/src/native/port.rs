@@ -60,6 +60,20 @@ struct Line {
     packets: mpsc::Sender<Packet>,
 }
 
+/// Somebody who has not shown yet that he receives where he says he is.
+struct Attempt {
+    name: Name,
+    from: SocketAddr,
+    shared: Weak<Shared>,
+    place: Taken,
+}
+
+impl Attempt {
+    fn is_settled(&self) -> bool {
+        self.shared.upgrade().is_none_or(|shared| shared.lock().is_proven())
+    }
+}
+
 /// See above.
 pub(super) struct Port {
     socket: Arc<UdpSocket>,
@@ -70,8 +84,8 @@ pub(super) struct Port {
     door: Door,
     by_address: HashMap<SocketAddr, Arc<Line>>,
     by_name: HashMap<Name, (Arc<Line>, usize)>,
-    /// Those who have not shown yet that they receive where they say they are, and their places.
-    unproven: VecDeque<(Weak<Shared>, Taken)>,
+    /// In the order in which they came.
+    unproven: VecDeque<Attempt>,
     arrivals: mpsc::Sender<Arrival>,
 }
 
@@ -175,7 +189,7 @@ impl Port {
         self.by_address.insert(from, Arc::clone(&line));
         self.by_name.insert(name, (line, 1));
         let place = Arc::new(Mutex::new(Some(place)));
-        self.unproven.push_back((Arc::downgrade(&shared), Arc::clone(&place)));
+        self.unproven.push_back(Attempt { name, from, shared: Arc::downgrade(&shared), place: Arc::clone(&place) });
         let driver = Driver {
             shared,
             socket: Arc::clone(&self.socket),
@@ -189,15 +203,18 @@ impl Port {
 
     /// A place for a new attempt, if need be that of one who has not shown yet that he receives where he says he is.
     fn place(&mut self, from: SocketAddr) -> Option<Place> {
-        while self.unproven.front().is_some_and(|(shared, _)| shared.upgrade().is_none_or(|shared| shared.lock().is_proven())) {
+        while self.unproven.front().is_some_and(Attempt::is_settled) {
             self.unproven.pop_front();
         }
         if self.door.is_full() {
-            let (oldest, place) = self.unproven.pop_front()?;
-            place.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(oldest) = oldest.upgrade() {
-                oldest.lock().end(End::Displaced);
-                oldest.driver.notify_one();
+            let oldest = self.unproven.pop_front()?;
+            oldest.place.lock().unwrap_or_else(PoisonError::into_inner).take();
+            // At once: there may be thousands until the next sweep.
+            self.by_address.remove(&oldest.from);
+            self.by_name.remove(&oldest.name);
+            if let Some(shared) = oldest.shared.upgrade() {
+                shared.lock().end(End::Displaced);
+                shared.driver.notify_one();
             }
         }
         self.door.enter(from.ip())
@@ -207,7 +224,7 @@ impl Port {
     fn sweep(&mut self) {
         self.by_address.retain(|_, line| !line.packets.is_closed());
         self.by_name.retain(|_, (line, _)| !line.packets.is_closed());
-        self.unproven.retain(|(shared, _)| shared.upgrade().is_some_and(|shared| !shared.lock().is_proven()));
+        self.unproven.retain(|attempt| !attempt.is_settled());
     }
 }
 

@@ -1,26 +1,18 @@
 //! Figures, for the README: `cargo test --release -p shoal-webrtc --test direct -- --ignored --nocapture figures`.
 
-use std::{
-    future::poll_fn,
-    io::{BufRead as _, BufReader},
-    pin::Pin,
-    process::{Command, Stdio},
-    time::Instant,
-};
+use std::{future::poll_fn, pin::Pin, time::Instant};
 
 use futures::{AsyncReadExt as _, AsyncWriteExt as _};
 use libp2p_core::StreamMuxer as _;
 use shoal_webrtc::{Config, Connection};
 
 use crate::support::{
-    Server,
+    Program, SERVES, Server,
     client::{Client, Version},
-    resident,
 };
 
 const CONNECTIONS: usize = 200;
 const BYTES: usize = 100_000_000;
-const SERVES: &str = "SHOAL_SERVES";
 
 /// Takes a stream: as many bytes back as its first eight say.
 async fn serve(mut connection: Connection) {
@@ -54,15 +46,8 @@ async fn serves() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement"]
 async fn figures() {
-    let mut server = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "--nocapture", "measure::serves"])
-        .env(SERVES, "1")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let address = lines.find_map(|line| line.strip_prefix("address ").map(|address| address.parse().unwrap())).unwrap();
-    let process = server.id().to_string();
+    let server = Program::start();
+    let address = server.address.clone();
     let (_, client) = Client::dial(&address, Version::Two).await.unwrap();
     for (up, down) in [(BYTES, 0), (0, BYTES)] {
         let began = Instant::now();
@@ -90,7 +75,7 @@ async fn figures() {
             BYTES as f64 / 1e6 / began.elapsed().as_secs_f64()
         );
     }
-    let before = resident(&process);
+    let before = server.resident();
     let (mut held, mut times) = (Vec::new(), Vec::new());
     for _ in 0..CONNECTIONS {
         let began = Instant::now();
@@ -99,7 +84,5 @@ async fn figures() {
     }
     times.sort();
     println!("connected, with Noise, in {:?} (median), {:?} (longest)", times[CONNECTIONS / 2], times[CONNECTIONS - 1]);
-    println!("{} bytes for each idle connection", (resident(&process) - before) / CONNECTIONS);
-    server.kill().unwrap();
-    server.wait().unwrap();
+    println!("{} bytes for each idle connection", (server.resident() - before) / CONNECTIONS);
 }

@@ -58,7 +58,7 @@ impl Session {
         let number = channel.number;
         channel.unread = false;
         loop {
-            if channel.stream.buffered() >= READ_AHEAD {
+            if channel.stream.readable() >= READ_AHEAD {
                 channel.unread = true;
                 break;
             }
@@ -232,7 +232,7 @@ impl Session {
     ) -> (Poll<Result<usize, Read>>, bool) {
         let Some(channel) = self.channels.get_mut(&key) else { return (Poll::Ready(Ok(0)), false) };
         let read = channel.stream.read_into(buffer);
-        let pulls = channel.unread && channel.stream.buffered() < READ_AHEAD;
+        let pulls = channel.unread && channel.stream.readable() < READ_AHEAD;
         if let Err(Read::Pending) = read {
             channel.reader = Some(context.waker().clone());
             return (Poll::Pending, false);

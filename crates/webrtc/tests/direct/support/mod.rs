@@ -3,7 +3,12 @@
 pub(crate) mod client;
 pub(crate) mod flood;
 
-use std::{pin::Pin, time::Duration};
+use std::{
+    io::{BufRead as _, BufReader},
+    pin::Pin,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
 
 use futures::future::poll_fn;
 use libp2p_core::{
@@ -75,8 +80,38 @@ pub(crate) async fn outbound(connection: &mut Connection) -> Stream {
     timeout(PATIENCE, poll_fn(|context| Pin::new(&mut *connection).poll_outbound(context))).await.expect("a stream").unwrap()
 }
 
-/// Bytes of memory of a process.
-pub(crate) fn resident(process: &str) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{process}/statm")).unwrap();
-    status.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4_096
+/// A listener in a process of its own, whose memory is nobody else's: this program once more, as `measure::serves`.
+pub(crate) struct Program {
+    process: Child,
+    pub(crate) address: Multiaddr,
+}
+
+/// Says that it is such a process.
+pub(crate) const SERVES: &str = "SHOAL_SERVES";
+
+impl Program {
+    pub(crate) fn start() -> Self {
+        let mut process = Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "--nocapture", "measure::serves"])
+            .env(SERVES, "1")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let address = lines.find_map(|line| line.strip_prefix("address ").map(|address| address.parse().unwrap())).unwrap();
+        Self { process, address }
+    }
+
+    /// Bytes of its memory.
+    pub(crate) fn resident(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/statm", self.process.id())).unwrap();
+        status.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4_096
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
 }
