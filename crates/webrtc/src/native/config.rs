@@ -58,6 +58,10 @@ pub(super) const STREAM_UNSENT: usize = 256 * 1024;
 /// All writers wait while a connection has so much under way: bytes.
 pub(super) const CONNECTION_UNSENT: usize = 1024 * 1024;
 
+/// The longest frame that is sent as one message: bytes. go-libp2p reads the length before a frame into a buffer of so many, and fails the stream where a message
+/// does not fit (Kubo 0.43); so the length of a longer frame is a message of its own, as in what it sends itself.
+pub(super) const WHOLE_FRAME: usize = 4_096;
+
 /// Bytes that are taken of a peer that is not known yet: DTLS and Noise need about 6 kB, and streams may be opened before (libp2p/specs
 /// webrtc/webrtc-direct.md, "Connection Security").
 pub(super) const BEFORE_KNOWN: usize = 64 * 1024;

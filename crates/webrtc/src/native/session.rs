@@ -259,6 +259,7 @@ impl Session {
         if self.ended.is_some() {
             return;
         }
+        tracing::debug!(%end, "connection over");
         self.ended = Some(end);
         self.live.clear();
         self.blocked.clear();

@@ -6,10 +6,9 @@ use shoal_webrtc::Config;
 use tokio::{net::UdpSocket, time::timeout};
 
 use crate::support::{
-    Server,
+    Program, Server,
     client::{Client, Version, parts},
     flood::{check, flood, hello},
-    resident,
 };
 
 async fn answer(socket: &UdpSocket) -> Option<usize> {

@@ -9,7 +9,7 @@ use super::{By, Channel, HANDSHAKE, Key, Owner, Session, is_ours, wake};
 use crate::{
     limits::{ACCEPTED_FRAME, LINGER},
     native::{
-        config::{CONNECTION_UNSENT, PARTING, READ_AHEAD, STREAM_UNSENT},
+        config::{CONNECTION_UNSENT, PARTING, READ_AHEAD, STREAM_UNSENT, WHOLE_FRAME},
         dcep::{ACKNOWLEDGEMENT, OPENING, Said},
         error::End,
     },
@@ -79,6 +79,10 @@ impl Session {
                 }
                 (None, false) => channel.stream.receive(message),
             }
+        }
+        if channel.reader.is_none() {
+            // Whoever will read it may sleep: libp2p's ping looks for the next question only when its connection is polled for another reason.
+            wake(&mut self.on_end);
         }
         wake(&mut channel.reader);
         if channel.stream.writable().is_err() {
@@ -256,7 +260,9 @@ impl Session {
         let mut frame = Vec::new();
         let written = channel.stream.write(parts, &mut frame)?;
         if written > 0 {
-            if !self.tunnel.write(channel.number, &frame) {
+            let (length, rest) = frame.split_at(if frame.len() > WHOLE_FRAME { prefix(&frame) } else { 0 });
+            let sent = length.is_empty() || self.tunnel.write(channel.number, length);
+            if !sent || !self.tunnel.write(channel.number, rest) {
                 channel.stream.reset();
                 self.settle(key, now);
                 return Poll::Ready(Err(WriteError::Failed(Failure::ChannelClosed)));
@@ -300,4 +306,9 @@ impl Session {
             }
         }
     }
+}
+
+/// Bytes of the length before a frame: a varint ends with the first byte below 128.
+fn prefix(frame: &[u8]) -> usize {
+    frame.iter().position(|byte| *byte < 0x80).map_or(0, |last| last + 1)
 }
