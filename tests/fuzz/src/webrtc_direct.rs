@@ -48,7 +48,7 @@ fn proven(input: &mut Input<'_>) -> Vec<u8> {
                 let name = [&b"libp2p+webrtc+v"[..], &[b'1' + version as u8], b"/", &random].concat();
                 [&name[..], b":", if version == 0 { &name[..] } else { b"abcd" }].concat()
             }
-            _ => input.bytes(60),
+            _ => input.bytes(60).to_vec(),
         };
         if kind == USERNAME && key.is_empty() {
             key = value.split(|byte| *byte == b':').next().unwrap_or_default().to_vec();
