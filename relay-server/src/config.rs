@@ -170,7 +170,7 @@ fn check_servers(config: &Config) -> Result<(), ConfigError> {
         let value = config.autonat.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
         return refuse("autonat", value, "there is nobody to ask: set peers, reserve_at or mdns, or give \"answer\" or \"off\"");
     }
-    let sockets = [config.tcp, config.tls, config.quic, config.webtransport].map(|port| port.socket(config.listen));
+    let sockets = [config.tcp, config.tls, config.quic, config.webtransport, config.webrtc_direct].map(|port| port.socket(config.listen));
     let only_here = sockets.into_iter().flatten().chain([config.listen]).all(|socket| socket.ip().is_loopback());
     for (setting, set, remedy) in [
         (

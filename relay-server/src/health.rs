@@ -43,6 +43,8 @@ pub(crate) enum Agreed {
     Quic,
     /// Those of WebTransport, which is QUIC, and Noise to show who is who.
     WebTransport,
+    /// DTLS 1.2 and data channels, and Noise to show who is who.
+    WebRtcDirect,
 }
 
 /// Connections so far, by what was agreed on. Connections through another relay have an agreement of their own.
@@ -53,6 +55,7 @@ pub(crate) struct Agreements {
     tls_yamux: u64,
     quic: u64,
     web_transport: u64,
+    web_rtc_direct: u64,
 }
 
 /// Other servers, and how this one is reached.
@@ -204,6 +207,7 @@ impl Health {
             Agreed::Tls => &mut counts.tls_yamux,
             Agreed::Quic => &mut counts.quic,
             Agreed::WebTransport => &mut counts.web_transport,
+            Agreed::WebRtcDirect => &mut counts.web_rtc_direct,
         } += 1;
     }
 

@@ -108,18 +108,7 @@ impl Relay {
         let mut reached: Vec<_> = std::iter::once((Way::WebSocket, listen)).chain(open.tcp.map(|socket| (Way::Tcp, socket))).collect();
         // A port that the system chooses is told later.
         reached.extend(quic.filter(|socket| socket.port() != 0).map(|socket| (Way::Quic, socket)));
-        Ok(Self {
-            swarm,
-            ledger,
-            addresses,
-            reached,
-            tls: open.tls,
-            quic,
-            external,
-            hashed: Vec::new(),
-            lasting,
-            outer: Outer::default(),
-        })
+        Ok(Self { swarm, ledger, addresses, reached, tls: open.tls, quic, external, hashed: Vec::new(), lasting, outer: Outer::default() })
     }
 
     /// What is announced.

@@ -9,7 +9,11 @@ use libp2p::{
 };
 use shoal_webrtc::{Error, Transport};
 
-use crate::{counted::Counted, health::Health, settings::Config};
+use crate::{
+    counted::Counted,
+    health::{Agreed, Health},
+    settings::Config,
+};
 
 /// What a listener of these settings allows.
 fn allowed(config: &Config) -> shoal_webrtc::Config {
@@ -30,6 +34,10 @@ fn allowed(config: &Config) -> shoal_webrtc::Config {
 /// Where there is no certificate, which is no matter of settings.
 pub(crate) fn transport(config: &Config, key: &Keypair, health: Arc<Health>) -> Result<Boxed<(PeerId, StreamMuxerBox)>, Error> {
     let transport = Transport::new(key.clone(), allowed(config))?;
-    let counted = move |(peer, connection), _| (peer, StreamMuxerBox::new(Counted::new(connection, Arc::clone(&health))));
+    let counted = move |(peer, connection), _| {
+        tracing::debug!(%peer, security = "DTLS, Noise", muxer = "data channels", "negotiated");
+        health.agreed(Agreed::WebRtcDirect);
+        (peer, StreamMuxerBox::new(Counted::new(connection, Arc::clone(&health))))
+    };
     Ok(transport.map(counted).boxed())
 }

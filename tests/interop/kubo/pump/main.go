@@ -28,6 +28,7 @@ import (
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	libp2pwebrtc "github.com/libp2p/go-libp2p/p2p/transport/webrtc"
 	"github.com/libp2p/go-libp2p/p2p/transport/websocket"
 	libp2pwebtransport "github.com/libp2p/go-libp2p/p2p/transport/webtransport"
 	"github.com/multiformats/go-multiaddr"
@@ -52,6 +53,8 @@ func ways(name string) (libp2p.Option, error) {
 		// The test's authority is known to nobody. Who the relay is, Noise shows.
 		anybody := websocket.WithTLSClientConfig(&tls.Config{InsecureSkipVerify: true})
 		return libp2p.ChainOptions(libp2p.Transport(websocket.New, anybody), overNoise), nil
+	case "webrtc-direct":
+		return libp2p.ChainOptions(libp2p.Transport(libp2pwebrtc.New), overNoise), nil
 	case "webtransport":
 		return libp2p.ChainOptions(libp2p.Transport(libp2pwebtransport.New), overNoise), nil
 	}
