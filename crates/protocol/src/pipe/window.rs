@@ -26,8 +26,8 @@ use std::{collections::VecDeque, time::Duration};
 
 use crate::{
     limits::{
-        PIPE_BATCH, PIPE_FIRST_WINDOW, PIPE_LEAST_BATCH, PIPE_LEAST_WINDOW, PIPE_MOST_BATCH, PIPE_SLACK, PIPE_TURNS, PIPE_TURNS_WINDOW,
-        PIPE_UNACKNOWLEDGED,
+        PIPE_BATCH, PIPE_FAST, PIPE_FIRST_WINDOW, PIPE_LEAST_BATCH, PIPE_LEAST_WINDOW, PIPE_MOST_BATCH, PIPE_SLACK, PIPE_TURNS,
+        PIPE_TURNS_WINDOW, PIPE_UNACKNOWLEDGED,
     },
     time::Time,
 };
@@ -98,8 +98,11 @@ impl Window {
     /// Bytes to put together at once for the path. Whatever is urgent and comes a moment later has to wait for them.
     #[must_use]
     pub fn batch(&self) -> usize {
-        // Converts with saturation; a rate is never negative.
-        self.rate.best().map_or(PIPE_MOST_BATCH, |rate| (rate * PIPE_BATCH.as_secs_f64()) as usize).clamp(PIPE_LEAST_BATCH, PIPE_MOST_BATCH)
+        match self.rate.best() {
+            // Converts with saturation; a rate is never negative.
+            Some(rate) if rate < PIPE_FAST => ((rate * PIPE_BATCH.as_secs_f64()) as usize).max(PIPE_LEAST_BATCH),
+            _ => PIPE_MOST_BATCH,
+        }
     }
 
     /// Everything before `end` has been sent.
