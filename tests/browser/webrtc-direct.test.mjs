@@ -29,13 +29,14 @@ for (const kind of KINDS) {
     const browser = await launch(kind)
     t.after(() => browser.close())
     const only = { transports: ['webrtc-direct'] }
+    const before = await counted()
     const [sending, receiving] = [await openNode(t, browser, relay.url, only), await openNode(t, browser, relay.url, only)]
     for (const page of [sending, receiving]) {
       await reachable(page)
       const [connection, ...others] = await toRelay(page)
       assert.deepEqual([connection.transport, connection.security, connection.muxer, connection.path, others.length], ['webrtc-direct', 'dtls', 'webrtc', 'direct', 0])
     }
-    assert.equal(await counted(), 2, 'the relay sees them come by this way')
+    assert.equal((await counted()) - before, 2, 'the relay sees them come by this way')
     const from = await sending.evaluate(() => window.shoal.peerId)
     const cid = await sending.evaluate((size) => window.shoal.publishContent(new Blob([new Uint8Array(size).map((_, index) => Math.imul(index, 0x9e3779b1) >>> 24)])), SIZE)
     const arrived = await receiving.evaluate(
@@ -51,12 +52,13 @@ for (const kind of KINDS) {
   })
 
   test(`${kind}: a page whose relay has a WebSocket as well takes that`, async (t) => {
-    await until(async () => (await counted()) === 0, WITHIN, () => 'those before are still connected')
+    // Of those whose browser is gone, the relay knows that only when they have been silent for long.
+    const before = await counted()
     const browser = await launch(kind)
     t.after(() => browser.close())
     const page = await openNode(t, browser, relay.url, {})
     await reachable(page)
     assert.deepEqual((await toRelay(page)).map(({ transport }) => transport), ['websocket'])
-    assert.equal(await counted(), 0)
+    assert.ok((await counted()) <= before)
   })
 }
