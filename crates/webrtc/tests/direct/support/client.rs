@@ -38,6 +38,8 @@ pub(crate) enum Version {
 
 #[derive(Default)]
 struct Channel {
+    /// Which of the streams that had this channel's id, one after the other.
+    number: u64,
     stream: Option<Stream>,
     open: bool,
     closed: bool,
@@ -49,9 +51,21 @@ struct Channel {
 struct State {
     rtc: Rtc,
     channels: HashMap<ChannelId, Channel>,
-    arrived: VecDeque<ChannelId>,
+    arrived: VecDeque<(ChannelId, u64)>,
+    /// The number of the next stream.
+    next: u64,
     up: bool,
     ended: bool,
+}
+
+impl State {
+    /// A stream on a channel that is new, whatever had its id before. Its number.
+    fn begin(&mut self, id: ChannelId) -> u64 {
+        self.next += 1;
+        let channel = Channel { number: self.next, stream: Some(Stream::new(Limits::default())), ..Channel::default() };
+        self.channels.insert(id, channel);
+        self.next
+    }
 }
 
 struct Inner {
@@ -113,23 +127,24 @@ impl Client {
         direct.start_dtls(true).unwrap();
         direct.start_sctp(true);
         let handshake = direct.create_data_channel(ChannelConfig { negotiated: Some(0), ..ChannelConfig::default() });
-        let state = State { rtc, channels: HashMap::new(), arrived: VecDeque::new(), up: false, ended: false };
+        let state = State { rtc, channels: HashMap::new(), arrived: VecDeque::new(), next: 0, up: false, ended: false };
         let client = Self(Arc::new(Inner { state: Mutex::new(state), driver: Notify::new(), changed: Notify::new() }));
-        let noise = client.attach(handshake);
+        let noise = client.attach(&mut client.0.state.lock().unwrap(), handshake);
         tokio::spawn(drive(client.0.clone(), socket, local));
         Ok((client, noise, (own, hash)))
     }
 
-    fn attach(&self, id: ChannelId) -> Substream {
-        let mut state = self.0.state.lock().unwrap();
-        state.channels.entry(id).or_default().stream = Some(Stream::new(Limits::default()));
-        Substream { inner: self.0.clone(), id }
+    fn attach(&self, state: &mut State, id: ChannelId) -> Substream {
+        let number = state.begin(id);
+        Substream { inner: self.0.clone(), id, number }
     }
 
     /// Opens a stream.
     pub(crate) fn open(&self) -> Substream {
-        let id = self.0.state.lock().unwrap().rtc.direct_api().create_data_channel(ChannelConfig::default());
-        let stream = self.attach(id);
+        let mut state = self.0.state.lock().unwrap();
+        let id = state.rtc.direct_api().create_data_channel(ChannelConfig::default());
+        let stream = self.attach(&mut state, id);
+        drop(state);
         self.0.driver.notify_one();
         stream
     }
@@ -138,8 +153,8 @@ impl Client {
     pub(crate) async fn accept(&self) -> Substream {
         loop {
             let changed = self.0.changed.notified();
-            if let Some(id) = self.0.state.lock().unwrap().arrived.pop_front() {
-                return Substream { inner: self.0.clone(), id };
+            if let Some((id, number)) = self.0.state.lock().unwrap().arrived.pop_front() {
+                return Substream { inner: self.0.clone(), id, number };
             }
             timeout(super::PATIENCE, changed).await.expect("a stream of the listener");
         }
@@ -272,13 +287,13 @@ fn happened(inner: &Arc<Inner>, state: &mut State, event: Event) {
     match event {
         Event::Connected => state.up = true,
         Event::ChannelOpen(id, _) => {
-            let channel = state.channels.entry(id).or_default();
-            channel.open = true;
-            if channel.stream.is_none() {
-                channel.stream = Some(Stream::new(Limits::default()));
-                state.arrived.push_back(id);
+            // An id whose channel closed is given to another one.
+            if state.channels.get(&id).is_none_or(|channel| channel.closed) {
+                let number = state.begin(id);
+                state.arrived.push_back((id, number));
                 inner.changed.notify_waiters();
             }
+            state.channels.entry(id).or_default().open = true;
             settle(state, id);
         }
         Event::ChannelData(data) => {
@@ -326,6 +341,7 @@ fn settle(state: &mut State, id: ChannelId) {
 pub(crate) struct Substream {
     inner: Arc<Inner>,
     id: ChannelId,
+    number: u64,
 }
 
 impl Substream {
@@ -333,11 +349,15 @@ impl Substream {
         self.with(|stream| stream.reset());
     }
 
-    fn with(&self, change: impl FnOnce(&mut Stream)) {
+    /// Its channel, as long as no other stream has it.
+    fn channel<'a>(&self, state: &'a mut State) -> Option<&'a mut Channel> {
+        state.channels.get_mut(&self.id).filter(|channel| channel.number == self.number)
+    }
+
+    fn with(&self, change: impl FnMut(&mut Stream)) {
         let mut state = self.inner.state.lock().unwrap();
-        if let Some(stream) = state.channels.get_mut(&self.id).and_then(|channel| channel.stream.as_mut()) {
-            change(stream);
-        }
+        let Some(channel) = self.channel(&mut state) else { return };
+        channel.stream.iter_mut().for_each(change);
         settle(&mut state, self.id);
         self.inner.driver.notify_one();
     }
@@ -346,7 +366,7 @@ impl Substream {
 impl AsyncRead for Substream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut state = self.inner.state.lock().unwrap();
-        let channel = state.channels.get_mut(&self.id).unwrap();
+        let Some(channel) = self.channel(&mut state) else { return Poll::Ready(Err(io::Error::other("another stream has its channel"))) };
         match channel.stream.as_mut().unwrap().read_into(buffer) {
             Ok(length) => Poll::Ready(Ok(length)),
             Err(Read::Finished) => Poll::Ready(Ok(0)),
@@ -363,7 +383,9 @@ impl AsyncWrite for Substream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
         let mut state = self.inner.state.lock().unwrap();
         let State { rtc, channels, .. } = &mut *state;
-        let channel = channels.get_mut(&self.id).unwrap();
+        let Some(channel) = channels.get_mut(&self.id).filter(|channel| channel.number == self.number) else {
+            return Poll::Ready(Err(io::Error::other("another stream has its channel")));
+        };
         let stream = channel.stream.as_mut().unwrap();
         stream.writable().map_err(io::Error::other)?;
         let out = rtc.channel(self.id).filter(|_| channel.open);
@@ -396,7 +418,7 @@ impl AsyncWrite for Substream {
 
 impl Drop for Substream {
     fn drop(&mut self) {
-        if let Some(channel) = self.inner.state.lock().unwrap().channels.get_mut(&self.id) {
+        if let Some(channel) = self.channel(&mut self.inner.state.lock().unwrap()) {
             channel.left = true;
         }
         self.with(Stream::abandon);
