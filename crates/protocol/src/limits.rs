@@ -96,8 +96,7 @@ pub const PIPE_TURNS_WINDOW: u64 = 256 * 1024;
 pub const PIPE_BATCH: Duration = Duration::from_millis(4);
 /// … less would be small messages. Bytes.
 pub const PIPE_LEAST_BATCH: usize = 8 * 1024;
-/// Bytes put together at once for a fast path: two large messages of a data channel. Less costs there: 100 MB by their CID go at 0.6 of a bare channel's
-/// rate instead of 0.9.
+/// Bytes put together at once for a fast path: two large messages of a data channel.
 pub const PIPE_MOST_BATCH: usize = 128 * 1024;
 /// A path is fast from this rate on, in bytes a second: 64 Mbit/s. What is put together for it leaves within 16 ms.
 pub const PIPE_FAST: f64 = 8e6;
