@@ -4,18 +4,11 @@ use std::net::UdpSocket;
 
 use libp2p::{Multiaddr, multiaddr::Protocol};
 
-use crate::support::program::{Relay, free_udp_port, refusal};
+use crate::support::program::{Relay, free_udp_port, hashes, refusal};
 
 /// What `/bootstrap` says of it.
 fn told(relay: &Relay) -> Vec<Multiaddr> {
-    let answer = relay.bootstrap();
-    let addresses = answer["addresses"].as_array().unwrap().iter();
-    let all = addresses.map(|address| address.as_str().unwrap().parse::<Multiaddr>().unwrap());
-    all.filter(|address| address.iter().any(|part| part == Protocol::WebTransport)).collect()
-}
-
-fn hashes(address: &Multiaddr) -> usize {
-    address.iter().filter(|part| matches!(part, Protocol::Certhash(_))).count()
+    relay.told_of(&Protocol::WebTransport)
 }
 
 #[test]

@@ -9,10 +9,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use libp2p::{Multiaddr, PeerId};
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use serde_json::Value;
 
 use super::{PATIENCE, http};
+
+/// Certificates by whose hashes an address may be dialled.
+pub(crate) fn hashes(address: &Multiaddr) -> usize {
+    address.iter().filter(|part| matches!(part, Protocol::Certhash(_))).count()
+}
 
 /// A relay on a port of its own, killed when dropped.
 pub(crate) struct Relay {
@@ -99,6 +104,14 @@ impl Relay {
     /// `/bootstrap`, asked under the relay's own address.
     pub(crate) fn bootstrap(&self) -> Value {
         http::get(self.listen, "/bootstrap", &[]).json()
+    }
+
+    /// Of the addresses in it, those of this protocol.
+    pub(crate) fn told_of(&self, protocol: &Protocol<'_>) -> Vec<Multiaddr> {
+        let answer = self.bootstrap();
+        let addresses = answer["addresses"].as_array().unwrap().iter();
+        let all = addresses.map(|address| address.as_str().unwrap().parse::<Multiaddr>().unwrap());
+        all.filter(|address| address.iter().any(|part| part == *protocol)).collect()
     }
 
     /// Its PeerId.
