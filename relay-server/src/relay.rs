@@ -74,6 +74,8 @@ pub(crate) struct Relay {
     lasting: Lasting,
     /// How others reach this server besides.
     outer: Outer,
+    /// Ways over UDP of which it is not known yet where they listen.
+    awaited: Vec<Way>,
 }
 
 impl Relay {
@@ -94,6 +96,7 @@ impl Relay {
         let mut swarm = Swarm::new(transport, Apart::new(behaviour), key.public().to_peer_id(), swarm_config);
         let listen = open.listen;
         swarm.listen_on(Way::WebSocket.address(listen)).map_err(|error| ServerError::System(io::Error::other(error)))?;
+        let mut awaited = Vec::new();
         for (setting, way, port) in [
             ("quic", Way::Quic, config.quic),
             ("webtransport", Way::WebTransport, config.webtransport),
@@ -101,6 +104,7 @@ impl Relay {
         ] {
             if let Some(socket) = port.socket(listen) {
                 swarm.listen_on(way.address(socket)).map_err(|error| refused(setting, socket, &error))?;
+                awaited.push(way);
             }
         }
         let external = config.external.0.clone();
@@ -108,7 +112,19 @@ impl Relay {
         let mut reached: Vec<_> = std::iter::once((Way::WebSocket, listen)).chain(open.tcp.map(|socket| (Way::Tcp, socket))).collect();
         // A port that the system chooses is told later.
         reached.extend(quic.filter(|socket| socket.port() != 0).map(|socket| (Way::Quic, socket)));
-        Ok(Self { swarm, ledger, addresses, reached, tls: open.tls, quic, external, hashed: Vec::new(), lasting, outer: Outer::default() })
+        Ok(Self {
+            swarm,
+            ledger,
+            addresses,
+            reached,
+            tls: open.tls,
+            quic,
+            external,
+            hashed: Vec::new(),
+            lasting,
+            outer: Outer::default(),
+            awaited,
+        })
     }
 
     /// What is announced.
@@ -116,10 +132,10 @@ impl Relay {
         self.addresses.current()
     }
 
-    /// Waits until the ports that the system chooses are known.
+    /// Waits until it is known where everything over UDP listens: the first who asks is to be told all of it.
     pub(crate) async fn listening(&mut self) {
         let deadline = Instant::now() + limits::LISTENING;
-        while self.quic.is_some() && !self.reached.iter().any(|(way, _)| *way == Way::Quic) {
+        while !self.awaited.is_empty() {
             let Ok(event) = timeout_at(deadline, self.swarm.select_next_some()).await else { return };
             self.on_event(event);
         }
@@ -318,6 +334,7 @@ impl Relay {
         if is_circuit(&address) {
             return;
         }
+        self.awaited.retain(|way| Way::of(&address) != Some(*way));
         match Way::of(&address) {
             Some(Way::WebTransport | Way::WebRtcDirect) => self.hashed.push(address),
             // One event for each address of the machine: any says the port.
