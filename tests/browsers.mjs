@@ -3,7 +3,7 @@
 // puppeteer-core drives both (CDP for Chromium, WebDriver BiDi for Firefox). Its own downloads are not used: the browsers are the system's.
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import { run } from '../crates/web/build/process.mjs'
@@ -91,13 +91,15 @@ export async function createProfile() {
  * @param {string[]} [options.args] Further command line arguments.
  * @param {Record<string, unknown>} [options.preferences] Further preferences of Firefox.
  * @param {Record<string, string>} [options.env] Further environment variables.
+ * @param {Record<string, string>} [options.files] Files to put into the profile, by name.
  */
-export async function launch(kind, { profile, args = [], preferences = {}, env = {} } = {}) {
+export async function launch(kind, { profile, args = [], preferences = {}, env = {}, files = {} } = {}) {
   const { default: puppeteer } = await import('puppeteer-core')
   const executablePath = findBrowser(kind)
   if (!executablePath) throw new Error(`${kind} not found: npm test installs it or says what to install`)
   const own = profile ? undefined : await createProfile()
   const userDataDir = (profile ?? own).path
+  for (const [name, text] of Object.entries(files)) await writeFile(join(userDataDir, name), text)
   // Chromium's sandbox refuses to run as root, which is what a container is.
   const unsandboxed = process.getuid?.() === 0 ? ['--no-sandbox'] : []
   const options = {

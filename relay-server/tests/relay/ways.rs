@@ -1,5 +1,5 @@
-//! The ways in, from a program's side: each is dialled, holds a reservation, and carries bytes both ways. Of the ways of pages, WebTransport is
-//! missing here: Rust has no client for it; browsers and others dial it in `tests/interop`.
+//! The ways in, from a program's side: where each is counted, and what is refused. That each holds reservations and carries bytes both ways is shown by
+//! `tests/interop/matrix.test.mjs`, with `examples/pump.rs`.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -7,7 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
 use libp2p::{core::Multiaddr, identify, swarm::SwarmEvent};
 use serde_json::json;
 use tokio::{
@@ -16,90 +15,30 @@ use tokio::{
 };
 
 use crate::support::{
-    peer::{BYTES, BehaviourEvent, Peer, Security},
+    bytes,
+    peer::{BehaviourEvent, Peer, Security},
     program::{Relay, command, free_tcp_port, free_udp_port, refusal},
     soon, until,
 };
 
 /// Bytes that go there and come back: more than any window holds.
-fn size() -> usize {
-    if std::env::var("SHOAL_LONG").is_ok_and(|long| !long.is_empty()) { 100_000_000 } else { 10_000_000 }
-}
+const SIZE: usize = 10_000_000;
 
 /// A relay with all that programs dial, that lets through what is sent here.
 fn relay() -> Relay {
     Relay::start(&["--tcp", "same", "--quic", "127.0.0.1:0", "--circuit-bytes", "1000000000"])
 }
 
-/// Sends `size()` bytes through a circuit that comes by `from` and goes by `to`, and compares what the other end sends back.
+/// Sends bytes through a circuit that comes by `from` and goes by `to`, and compares what the other end sends back.
 pub(crate) async fn exchange(relay: &Relay, (mut alice, to): (Peer, &Multiaddr), (mut bob, from): (Peer, &Multiaddr)) {
-    alice.reserve(to.clone()).await.unwrap();
-    let mut incoming = alice.streams.accept(BYTES).unwrap();
-    let (hundredth, before) = (size() / 100, relay.counted("relayedBytes"));
-    bob.dial_by(from, alice.id).await.unwrap();
-    let stream = bob.streams.open_stream(alice.id, BYTES).await.unwrap();
-    let echo = tokio::spawn(async move {
-        let (_, stream) = incoming.next().await.unwrap();
-        let (reader, mut writer) = stream.split();
-        futures::io::copy(reader, &mut writer).await.unwrap();
-        writer.close().await.unwrap();
-    });
-    let pattern: Vec<u8> = (0..hundredth).map(|index| (index * 31 % 251) as u8).collect();
-    let (mut reader, mut writer) = stream.split();
-    let start = Instant::now();
-    let sent = async {
-        for _ in 0..100 {
-            writer.write_all(&pattern).await.unwrap();
-        }
-        writer.close().await.unwrap();
-    };
-    let received = async {
-        let mut piece = vec![0; hundredth];
-        for _ in 0..100 {
-            reader.read_exact(&mut piece).await.unwrap();
-            assert!(piece == pattern, "other bytes came back");
-        }
-        assert_eq!(reader.read(&mut piece).await.unwrap(), 0);
-    };
-    tokio::time::timeout(Duration::from_secs(300), futures::future::join(sent, received)).await.expect("the exchange");
-    println!("{from} to {to}: {:.0} MB/s each way", size() as f64 / 1e6 / start.elapsed().as_secs_f64());
+    let before = relay.counted("relayedBytes");
+    let echo = tokio::spawn(bytes::reserve(&mut alice, to).await);
+    let time = bytes::exchange(&mut bob, from, alice.id, SIZE).await;
+    println!("{from} to {to}: {:.0} MB/s each way", SIZE as f64 / 1e6 / time.as_secs_f64());
     echo.await.unwrap();
     let relayed = relay.counted("relayedBytes") - before;
-    assert!(relayed >= 2 * size() as u64, "{relayed} counted as relayed");
-    assert!(relay.counted("bytesReceived") >= 2 * size() as u64 && relay.counted("bytesSent") >= 2 * size() as u64);
-}
-
-/// Both ends come by the address that ends like this; the relay counts them there, and what they agreed on.
-async fn both_by(relay: &Relay, security: Security, ending: &str, name: &str, agreed: &str) {
-    let address = relay.address_by(ending);
-    let (alice, bob) = (Peer::program(security), Peer::program(security));
-    exchange(relay, (alice, &address), (bob, &address)).await;
-    let counts = relay.health()["agreed"].clone();
-    let others = counts.as_object().unwrap().iter().filter(|(name, count)| *name != agreed && **count != 0).count();
-    assert_eq!((&counts[agreed], others), (&2.into(), 0), "{counts}");
-    until("the end of their connections", || relay.health()["ways"][name] == 0).await;
-}
-
-#[tokio::test]
-async fn tcp_with_noise_carries_bytes_both_ways() {
-    let relay = relay();
-    both_by(&relay, Security::Noise, &format!("/tcp/{}", relay.listen.port()), "tcp", "noiseYamux").await;
-}
-
-#[tokio::test]
-async fn tcp_with_tls_carries_bytes_both_ways() {
-    let relay = relay();
-    both_by(&relay, Security::Tls, &format!("/tcp/{}", relay.listen.port()), "tcp", "tlsYamux").await;
-}
-
-#[tokio::test]
-async fn quic_carries_bytes_both_ways() {
-    both_by(&relay(), Security::Noise, "/quic-v1", "quic", "quic").await;
-}
-
-#[tokio::test]
-async fn a_websocket_carries_bytes_both_ways() {
-    both_by(&relay(), Security::Noise, "/ws", "webSocket", "noiseYamux").await;
+    assert!(relayed >= 2 * SIZE as u64, "{relayed} counted as relayed");
+    assert!(relay.counted("bytesReceived") >= 2 * SIZE as u64 && relay.counted("bytesSent") >= 2 * SIZE as u64);
 }
 
 #[tokio::test]

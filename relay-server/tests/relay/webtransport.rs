@@ -1,4 +1,5 @@
-//! WebTransport: where it listens is told, with certificates; that it works is shown by browsers (`tests/interop/webtransport.test.mjs`).
+//! WebTransport: where it listens is told, with certificates; that it works is shown by browsers and programs
+//! (`tests/interop/webtransport.test.mjs`, `matrix.test.mjs`).
 
 use std::net::UdpSocket;
 

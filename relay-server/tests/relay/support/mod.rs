@@ -1,29 +1,11 @@
 //! What the tests stand on: the program, a libp2p peer, a plain HTTP client.
 
+pub(crate) mod bytes;
 pub(crate) mod certificates;
 pub(crate) mod http;
+pub(crate) mod patience;
 pub(crate) mod peer;
 pub(crate) mod program;
+pub(crate) mod udp;
 
-use std::{future::Future, time::Duration};
-
-/// Within which everything that must happen happens, on a busy machine too.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Waits for what must happen.
-pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, future).await {
-        Ok(value) => value,
-        Err(_) => panic!("{what}: not within {PATIENCE:?}"),
-    }
-}
-
-/// Asks again and again until the answer is yes.
-pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    soon(what, async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await;
-}
+pub(crate) use patience::{PATIENCE, soon, until};

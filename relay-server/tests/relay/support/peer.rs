@@ -38,7 +38,7 @@ use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest as _, handshake::client::Request};
 use tokio_util::compat::TokioAsyncReadCompatExt as _;
 
-use super::{program::Relay, soon};
+use super::{soon, udp::Dialler};
 
 /// What a page speaks, as far as the relay is concerned.
 #[derive(NetworkBehaviour)]
@@ -82,9 +82,14 @@ impl Peer {
 
     /// A program: it dials what pages dial, and over TCP, secured as said, and by QUIC.
     pub(crate) fn program(security: Security) -> Self {
+        Self::program_trusting(security, None)
+    }
+
+    /// The same, which dials by TLS as well where it is said whom to trust.
+    pub(crate) fn program_trusting(security: Security, trust: Option<Arc<rustls::ClientConfig>>) -> Self {
         let key = Keypair::generate_ed25519();
         let native = native(&key, security);
-        Self::build(key, WebSockets::default(), Some(native))
+        Self::build(key, WebSockets { trust, ..Default::default() }, Some(native))
     }
 
     /// A new one whose connections carry the header by which a proxy says whom it forwards.
@@ -208,6 +213,12 @@ impl Peer {
         Ok(addresses)
     }
 
+    /// Reaches `peer` through the relay at this address: the connection to it, or why not.
+    pub(crate) async fn dial_by(&mut self, relay: &Multiaddr, peer: PeerId) -> Result<PeerId, String> {
+        let circuit = relay.clone().with(Protocol::P2pCircuit).with(Protocol::P2p(peer));
+        self.dial(circuit).await
+    }
+
     /// Waits until the last connection to `peer` is gone.
     pub(crate) async fn disconnected_from(&mut self, peer: PeerId) {
         self.event("disconnection", |event| match event {
@@ -225,7 +236,7 @@ pub(crate) enum Security {
     Tls,
 }
 
-/// What programs dial and pages cannot.
+/// What programs dial by themselves, and pages cannot or by their browser.
 fn native(key: &Keypair, security: Security) -> Boxed<(PeerId, StreamMuxerBox)> {
     let tcp = tcp::tokio::Transport::default().upgrade(Version::V1);
     let tcp = match security {
@@ -233,7 +244,8 @@ fn native(key: &Keypair, security: Security) -> Boxed<(PeerId, StreamMuxerBox)> 
         Security::Tls => tcp.authenticate(tls::Config::new(key).unwrap()).multiplex(yamux::Config::default()).boxed(),
     };
     let quic = quic::tokio::Transport::new(quic::Config::new(key)).map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)));
-    quic.or_transport(tcp).map(|either, _| either.into_inner()).boxed()
+    let known = quic.or_transport(tcp).map(|either, _| either.into_inner());
+    Dialler(key.clone()).or_transport(known).map(|either, _| either.into_inner()).boxed()
 }
 
 /// An authenticated connection to `relay` on which nothing is spoken: for those who keep to no limit of streams.
@@ -346,17 +358,4 @@ where
             }))
         });
     Ok(Box::pin(RwStreamSink::new(messages)))
-}
-
-impl Peer {
-    /// Reaches `peer` through `relay`: the connection to it, or why not.
-    pub(crate) async fn dial_through(&mut self, relay: &Relay, peer: PeerId) -> Result<PeerId, String> {
-        self.dial_by(&relay.address(), peer).await
-    }
-
-    /// The same by the relay's address.
-    pub(crate) async fn dial_by(&mut self, relay: &Multiaddr, peer: PeerId) -> Result<PeerId, String> {
-        let circuit = relay.clone().with(Protocol::P2pCircuit).with(Protocol::P2p(peer));
-        self.dial(circuit).await
-    }
 }

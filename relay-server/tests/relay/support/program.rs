@@ -12,7 +12,7 @@ use std::{
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use serde_json::Value;
 
-use super::{PATIENCE, http};
+use super::{PATIENCE, http, peer::Peer};
 
 /// Certificates by whose hashes an address may be dialled.
 pub(crate) fn hashes(address: &Multiaddr) -> usize {
@@ -210,4 +210,11 @@ pub(crate) fn command(data_dir: &Path) -> Command {
     }
     command.env("SHOAL_LOG", "warn,libp2p_kad=error");
     command
+}
+
+impl Peer {
+    /// Reaches `peer` through `relay`: the connection to it, or why not.
+    pub(crate) async fn dial_through(&mut self, relay: &Relay, peer: PeerId) -> Result<PeerId, String> {
+        self.dial_by(&relay.address(), peer).await
+    }
 }

@@ -94,9 +94,14 @@ impl std::fmt::Debug for Client {
 impl Client {
     /// Connects, and proves who it is.
     pub(crate) async fn dial(address: &Multiaddr, version: Version) -> io::Result<(PeerId, Self)> {
+        Self::dial_as(&Keypair::generate_ed25519(), address, version).await
+    }
+
+    /// The same with a key that is known.
+    pub(crate) async fn dial_as(identity: &Keypair, address: &Multiaddr, version: Version) -> io::Result<(PeerId, Self)> {
         let (client, noise, hashes) = Self::connect(address, version, None).await?;
         let prologue = [b"libp2p-webrtc-noise:", &hashes.0.to_bytes()[..], &hashes.1.to_bytes()].concat();
-        let noise_config = libp2p_noise::Config::new(&Keypair::generate_ed25519()).map_err(io::Error::other)?.with_prologue(prologue);
+        let noise_config = libp2p_noise::Config::new(identity).map_err(io::Error::other)?.with_prologue(prologue);
         let (peer, output) = timeout(super::PATIENCE, noise_config.upgrade_inbound(noise, "/noise")).await?.map_err(io::Error::other)?;
         // As go-libp2p: Noise's channel is never closed.
         std::mem::forget(output);
@@ -151,23 +156,33 @@ impl Client {
 
     /// The next stream of the listener.
     pub(crate) async fn accept(&self) -> Substream {
+        timeout(super::PATIENCE, self.arrival()).await.expect("a stream of the listener")
+    }
+
+    /// The same, however long it takes.
+    pub(crate) async fn arrival(&self) -> Substream {
         loop {
             let changed = self.0.changed.notified();
             if let Some((id, number)) = self.0.state.lock().unwrap().arrived.pop_front() {
                 return Substream { inner: self.0.clone(), id, number };
             }
-            timeout(super::PATIENCE, changed).await.expect("a stream of the listener");
+            changed.await;
         }
     }
 
     /// Until the connection is no more.
     pub(crate) async fn ended(&self) {
+        timeout(super::PATIENCE, self.end()).await.expect("the end of the connection");
+    }
+
+    /// The same, however long it takes.
+    pub(crate) async fn end(&self) {
         loop {
             let changed = self.0.changed.notified();
             if self.0.state.lock().unwrap().ended {
                 return;
             }
-            timeout(super::PATIENCE, changed).await.expect("the end of the connection");
+            changed.await;
         }
     }
 

@@ -24,10 +24,13 @@ use tokio::io::Join;
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt as _};
 use web_transport_quinn::{ClientBuilder, ClientError, RecvStream, SendStream, Session, SessionError, generic::poll::Session as _};
 
-use super::hashes;
-
 /// What libp2p asks for.
 pub(crate) const NOISE: &str = "/.well-known/libp2p-webtransport?type=noise";
+
+/// The certificates that an address names.
+pub(crate) fn hashes(address: &Multiaddr) -> Vec<Multihash<64>> {
+    address.iter().filter_map(|part| if let Protocol::Certhash(hash) = part { Some(hash) } else { None }).collect()
+}
 
 /// Whatever went wrong.
 pub(crate) type AnyError = Box<dyn std::error::Error + Send + Sync>;

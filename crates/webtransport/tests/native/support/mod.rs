@@ -29,6 +29,8 @@ use tokio::{
     time::timeout,
 };
 
+pub(crate) use client::hashes;
+
 /// How long anything may take before a test gives up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -130,11 +132,6 @@ impl Time {
     fn now(&self) -> SystemTime {
         SystemTime::now() + Duration::from_secs(PERIOD.unsigned_abs()) * self.0.load(Ordering::Relaxed)
     }
-}
-
-/// The certificates that an address names.
-pub(crate) fn hashes(address: &Multiaddr) -> Vec<Multihash<64>> {
-    address.iter().filter_map(|part| if let Protocol::Certhash(hash) = part { Some(hash) } else { None }).collect()
 }
 
 /// The same address with other certificates.
