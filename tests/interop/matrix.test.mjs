@@ -143,19 +143,19 @@ for (const [client, pump] of Object.entries(PUMPS)) {
   for (const [name, way] of Object.entries(PROGRAMS)) {
     test(`${client} by ${name}: ${SIZE / 1e6} MB go through the relay and come back`, LIMIT, async (t) => {
       if (!pump) return t.diagnostic('not tested: there is no Go')
-      await alone()
       const [address, before] = [relay.addressBy(name), await relay.health()]
       /** It was the address that was dialled, and by what go-libp2p says the right protocols. */
       const assertAgreed = ({ address, security, muxer, transport }) => {
         assert.match(address.split('/p2p/')[0], WAYS[name].address)
         if (client === 'Kubo') assert.deepEqual([security, muxer, transport], way.says)
       }
-      const reached = start(pump, ['reserve', way.pump, address], { stdio: ['pipe', 'pipe', 'inherit'] })
+      const env = { SSL_CERT_FILE: relay.certificate.path }
+      const reached = start(pump, ['reserve', way.pump, address], { env, stdio: ['pipe', 'pipe', 'inherit'] })
       t.after(() => reached.kill())
-      const [line] = await once(reached.stdout.setEncoding('utf8'), 'data')
+      const [line] = await Promise.race([once(reached.stdout.setEncoding('utf8'), 'data'), once(reached, 'exit').then(() => assert.fail('it has ended'))])
       const { id, ...reserved } = JSON.parse(line)
       assertAgreed(reserved)
-      const { milliseconds, ...through } = JSON.parse(await capture(pump, ['through', way.pump, address, id, String(SIZE)]))
+      const { milliseconds, ...through } = JSON.parse(await capture(pump, ['through', way.pump, address, id, String(SIZE)], { env }))
       assertAgreed(through)
       const now = await relay.health()
       reached.stdin.end()
