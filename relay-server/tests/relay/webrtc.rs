@@ -1,5 +1,5 @@
 //! WebRTC for who dials it: where it listens is told, with its certificate; that it works is shown by browsers and go-libp2p
-//! (`tests/interop/webrtc-direct.test.mjs`, `kubo.test.mjs`), and natively in `crates/webrtc/tests/direct`.
+//! (`tests/interop/webrtc-direct.test.mjs`, `matrix.test.mjs`), and natively in `crates/webrtc/tests/direct`.
 
 use std::net::UdpSocket;
 
