@@ -16,8 +16,9 @@ export async function createCertificate() {
   const { publicKey, fingerprint256 } = new X509Certificate(await readFile(path))
   const digest = createHash('sha256').update(publicKey.export({ type: 'spki', format: 'der' })).digest('base64')
   return {
-    /** The file. */
+    /** The file, and that of its key. */
     path,
+    key,
     /** With these arguments a relay shows it. */
     args: ['--tls-certificate', path, '--tls-key', key],
     /** With these options of `launch` a browser takes it: Chromium by its key, Firefox from this port alone. */

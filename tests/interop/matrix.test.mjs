@@ -8,12 +8,15 @@
 // Runs in a network of its own (namespace.mjs): Firefox makes no WebRTC connection over loopback.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:https'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { root, target } from '../../crates/web/build/paths.mjs'
 import { capture, run, start } from '../../crates/web/build/process.mjs'
 import { beginFetch, connections, fetched, publishRandom, until, ways } from '../app.mjs'
 import { KINDS, launch } from '../browsers.mjs'
+import { createCertificate } from '../certificates.mjs'
 import { ensurePump } from '../kubo.mjs'
 import { ownNetwork } from '../namespace.mjs'
 import { openNode, relaysOf, status } from '../nodes.mjs'
@@ -137,6 +140,19 @@ for (const kind of KINDS) {
       await Promise.all([page, other].map((page) => page.evaluate(() => window.shoal.stop())))
     })
   }
+}
+
+for (const kind of KINDS) {
+  test(`${kind} takes no other certificate, though it takes the relay's`, async (t) => {
+    const other = await createCertificate()
+    const server = createServer({ cert: await readFile(other.path), key: await readFile(other.key) }, (_, response) => response.end())
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const browser = await launch(kind, relay.certificate.trusted(kind, relay.port))
+    t.after(() => Promise.all([browser.close(), server.close()]))
+    const page = await browser.newPage()
+    await page.goto(`https://localhost:${relay.port}`)
+    await assert.rejects(page.goto(`https://localhost:${server.address().port}`), /CERT|SEC_ERROR/)
+  })
 }
 
 for (const [client, pump] of Object.entries(PUMPS)) {
