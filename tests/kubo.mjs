@@ -21,11 +21,10 @@ export async function ensureKubo() {
 
 /**
  * Builds a program that sends bytes through relays with Kubo's own libp2p, see there.
- * @returns {Promise<string>} its path
+ * @returns {Promise<string | undefined>} its path; nothing where there is no Go, which is said
  */
 export async function ensurePump() {
-  const [pump] = await ensureGoPrograms('go-libp2p', join(root, 'tests', 'interop', 'kubo'), ['./pump'])
-  return pump
+  return (await ensureGoPrograms('go-libp2p', join(root, 'tests', 'interop', 'kubo'), ['./pump']))?.[0]
 }
 
 /**

@@ -11,6 +11,7 @@ import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:https'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { after, before, test } from 'node:test'
 import { root, target } from '../../crates/web/build/paths.mjs'
 import { capture, run, start } from '../../crates/web/build/process.mjs'
@@ -168,7 +169,7 @@ for (const [client, pump] of Object.entries(PUMPS)) {
       const env = { SSL_CERT_FILE: relay.certificate.path }
       const reached = start(pump, ['reserve', way.pump, address], { env, stdio: ['pipe', 'pipe', 'inherit'] })
       t.after(() => reached.kill())
-      const [line] = await Promise.race([once(reached.stdout.setEncoding('utf8'), 'data'), once(reached, 'exit').then(() => assert.fail('it has ended'))])
+      const [line] = await Promise.race([once(createInterface({ input: reached.stdout }), 'line'), once(reached, 'exit').then(() => assert.fail('it has ended'))])
       const { id, ...reserved } = JSON.parse(line)
       assertAgreed(reserved)
       const { milliseconds, ...through } = JSON.parse(await capture(pump, ['through', way.pump, address, id, String(SIZE)], { env }))
@@ -177,6 +178,7 @@ for (const [client, pump] of Object.entries(PUMPS)) {
       reached.stdin.end()
       await once(reached, 'exit')
       assert.deepEqual(more(before.agreed, now.agreed), { [WAYS[name].agreed]: 2 }, 'what was agreed on')
+      assert.ok(now.ways[WAYS[name].counted] >= 1, 'the relay sees it come by this way')
       assert.ok(now.relayedBytes - before.relayedBytes >= 2 * SIZE, 'all of it went through the relay')
       matrix[client][name] = speed(milliseconds)
       t.diagnostic(`${speed(milliseconds)} MB/s each way`)
