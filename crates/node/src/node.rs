@@ -18,6 +18,7 @@ use shoal_protocol::{
     identity::PublicKey,
     limits::{EXCHANGE_NAME, REMEMBERED_ADDRESS_TEXT},
 };
+use shoal_webrtc::Older;
 use wasm_bindgen::JsValue;
 use web_sys::MessagePort;
 
@@ -102,10 +103,10 @@ impl Node {
         let did = public.did_key();
         let nearby = Nearby::new(public, &config.nearby)?;
         let filter = guard::filter(&bootstrap, &config.dns_resolver, &platform::origin());
-        let race = Race::default();
-        let swarm = swarm::build(&key, &config, filter.clone(), race.clone(), shim)?;
+        let learnt = (Race::default(), Older::default());
+        let swarm = swarm::build(&key, &config, filter.clone(), learnt.clone(), shim)?;
         let (shared, commands) = Shared::new(config, local, store, emit);
-        let relays = Relays::new(&shared.config, bootstrap, Dials::new(&shared.config, filter, race), shared.store.clone()).await;
+        let relays = Relays::new(&shared.config, bootstrap, Dials::new(&shared.config, filter, learnt), shared.store.clone()).await;
         platform::spawn(Driver::new(swarm, shared.clone(), relays, nearby.clone()).run(commands));
         Ok(Self { shared, did, nearby })
     }

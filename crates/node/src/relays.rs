@@ -127,7 +127,7 @@ impl Relays {
             let addresses: Vec<Multiaddr> = relay.addresses().iter().filter_map(|text| parse_relay(text).ok()).collect();
             let Some(peer) = addresses.first().and_then(peer_of) else { continue };
             if let Some(verdict) = relay.verdict() {
-                dials.ways.learn(peer, verdict);
+                dials.learn(peer, verdict);
             }
             if !manager.contains(&peer) {
                 manager.add(peer, addresses, Tier::Remembered);
@@ -205,8 +205,9 @@ impl Relays {
         match way {
             Way::WebSocket => self.dials.ways.instead(peer),
             Way::WebTransport | Way::WebRtcDirect => {
-                if way == Way::WebTransport {
-                    self.dials.ways.works(peer);
+                match way {
+                    Way::WebTransport => self.dials.ways.works(peer),
+                    _ => self.dials.by_direct(peer),
                 }
                 // By UDP nobody is told that a server is gone: it is asked.
                 self.manager.watch();

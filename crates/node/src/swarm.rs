@@ -19,6 +19,7 @@ use libp2p::{
     noise, relay, swarm, yamux,
 };
 use shoal_protocol::addresses::Filter;
+use shoal_webrtc::Older;
 use web_sys::MessagePort;
 
 use crate::{
@@ -37,7 +38,13 @@ const YAMUX_STREAMS: usize = 64;
 ///
 /// # Errors
 /// [`Error::Internal`] where the key is unusable.
-pub fn build(key: &Keypair, config: &Config, filter: Filter, race: Race, shim: MessagePort) -> Result<Swarm<Behaviour>, Error> {
+pub fn build(
+    key: &Keypair,
+    config: &Config,
+    filter: Filter,
+    (race, older): (Race, Older),
+    shim: MessagePort,
+) -> Result<Swarm<Behaviour>, Error> {
     let local = PeerId::from(key.public());
     let (relay_transport, relay_behaviour) = relay::client::new(local);
     let (webrtc_transport, webrtc_behaviour) = shoal_webrtc::new(local, shim, webrtc_config(config));
@@ -52,7 +59,7 @@ pub fn build(key: &Keypair, config: &Config, filter: Filter, race: Race, shim: M
         .authenticate(Noise(noise))
         .multiplex(muxer)
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
-    let direct = webrtc_direct::Transport::new(webrtc_transport.to_servers(key), config.webrtc_direct.then(|| filter.clone()));
+    let direct = webrtc_direct::Transport::new(webrtc_transport.to_servers(key, older), config.webrtc_direct.then(|| filter.clone()));
     let transport = webrtc_transport
         .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)))
         .or_transport(webtransport::Transport::new(key, config.webtransport.then_some(filter), race))

@@ -28,7 +28,7 @@
 //! swarm.dial("<relay>/p2p-circuit/webrtc/p2p/<peer>".parse()?)?;
 //! ```
 //!
-//! `transport.to_servers(&key)`, taken before that, is the transport to servers.
+//! `transport.to_servers(&key, Older::default())`, taken before that, is the transport to servers.
 //!
 //! There is no Noise over a connection between pages: the descriptions, which hold the fingerprints of both certificates, travelled over the
 //! first connection, whose peer was authenticated.

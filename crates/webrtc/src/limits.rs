@@ -10,7 +10,8 @@ pub const STRANGER_FRAME: usize = 16 * 1024;
 /// The largest frame, length prefix included, that is sent to a server: bytes.
 ///
 /// go-libp2p 0.49 reads the beginning of a frame into a buffer of this size, and resets the stream where the message that brings it is longer. It sends
-/// lengths as messages of their own and does not meet this itself.
+/// lengths as messages of their own and does not meet this itself. Frames of 8 KiB, the length before each by itself, were no faster: 30.0 MB/s from
+/// Chromium instead of 30.1, at the same processor time.
 pub const SERVER_FRAME: usize = 4 * 1024;
 
 /// The most that a frame adds to its payload: bytes.
@@ -54,7 +55,10 @@ pub const ICE_CREDENTIAL: usize = 256;
 /// How many ICE candidates are taken from, and sent to, one peer. A machine with many interfaces gathers about 20.
 pub const CANDIDATES: usize = 64;
 
+/// Of how many servers is remembered that they know the first version of `/webrtc-direct` alone: of those that a page can have to do with, and more. Beyond it, nothing is.
+pub const OLDER_SERVERS: usize = 32;
+
 /// How long a server may take to be connected by [the second version](crate::direct::Version::V2) of `/webrtc-direct` before it is dialled by the first one.
 ///
-/// A connection takes five round trips or so; a server that does not know the version is silent, so this is what dialling it costs.
+/// A connection takes five round trips or so; a server that does not know the version is silent, so this is what dialling it costs: once, for it is remembered.
 pub const DIRECT_PATIENCE: Duration = Duration::from_secs(4);

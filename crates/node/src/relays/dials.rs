@@ -3,8 +3,9 @@
 use libp2p::{Multiaddr, PeerId};
 use shoal_protocol::{
     addresses::{Filter, Reach},
-    reservations::ways::{Way, Ways},
+    reservations::ways::{Verdict, Way, Ways},
 };
+use shoal_webrtc::Older;
 
 use crate::{
     config::Config,
@@ -17,17 +18,29 @@ use crate::{
 pub struct Dials {
     pub(super) ways: Ways<PeerId>,
     pub(super) race: Race,
+    older: Older,
     filter: Filter,
     allowed: Vec<Way>,
 }
 
 impl Dials {
-    /// For a page of these settings, whose transports have this filter and race.
-    pub fn new(config: &Config, filter: Filter, race: Race) -> Self {
+    /// For a page of these settings, whose transports have this filter and learn this.
+    pub fn new(config: &Config, filter: Filter, (race, older): (Race, Older)) -> Self {
         let allowed =
             [(Way::WebRtcDirect, config.webrtc_direct), (Way::WebTransport, config.webtransport), (Way::WebSocket, config.websocket)];
         let allowed = allowed.into_iter().filter(|(_, allowed)| *allowed).map(|(way, _)| way).collect();
-        Self { ways: Ways::default(), race, filter, allowed }
+        Self { ways: Ways::default(), race, older, filter, allowed }
+    }
+
+    /// Takes over what an earlier visit knew.
+    pub(super) fn learn(&mut self, peer: PeerId, verdict: Verdict) {
+        self.older.set(peer, verdict.is_older());
+        self.ways.learn(peer, verdict);
+    }
+
+    /// It is connected by WebRTC-direct.
+    pub(super) fn by_direct(&mut self, peer: PeerId) {
+        self.ways.older(peer, self.older.contains(&peer));
     }
 
     /// Those of a relay's addresses that are dialled now. Where none may be, all: whoever asks is told why.

@@ -2,7 +2,7 @@
 //! that do.
 //!
 //! Kept as text, one relay a line: when it worked last in seconds since the Unix epoch, then its addresses, which end in its PeerId, the best first,
-//! then what is known of WebTransport there ([`Verdict::word`]). The clock may be wrong, and the record comes from a disk: what cannot be read is left
+//! then what is known of the ways there ([`Verdict::word`]). The clock may be wrong, and the record comes from a disk: what cannot be read is left
 //! out, and a time in the future counts as now.
 
 use super::ways::Verdict;
@@ -50,7 +50,7 @@ impl Entry {
         &self.addresses
     }
 
-    /// What is known of WebTransport there.
+    /// What is known of the ways there.
     pub const fn verdict(&self) -> Option<Verdict> {
         self.verdict
     }

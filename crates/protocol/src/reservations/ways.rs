@@ -48,7 +48,7 @@ pub struct Plan<Address> {
     pub head_start: Duration,
 }
 
-/// What is known of one relay: of WebTransport there, and whether WebRTC-direct has its turn. Seconds are those since the Unix epoch, by a clock that may be wrong.
+/// What is known of one relay: of WebTransport there, and of WebRTC-direct: whether it has its turn, and by which version. Seconds are those since the Unix epoch, by a clock that may be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Verdict {
     works: bool,
@@ -60,31 +60,49 @@ pub struct Verdict {
     failure: Option<(u64, Failure)>,
     /// The last dial, by the other ways, led nowhere.
     stranded: bool,
+    /// It knows the first version of WebRTC-direct alone.
+    older: bool,
 }
 
 impl Verdict {
     /// Reads what [`word`](Self::word) wrote; nothing where it is something else.
     pub fn read(word: &str) -> Option<Self> {
-        let failed = |seconds: &str, failure| {
-            let failure = Some((seconds.parse().ok()?, failure));
-            Some(Self { failures: 1, blocked: failure.is_some_and(|(_, failure)| failure == Failure::Silent), failure, ..Self::default() })
-        };
-        match word.split_at_checked(1)? {
-            ("+", "") => Some(Self { works: true, ..Self::default() }),
-            ("-", seconds) => failed(seconds, Failure::Refused),
-            ("!", seconds) => failed(seconds, Failure::Silent),
-            _ => None,
+        let (older, word) = word.strip_prefix(OLDER).map_or((false, word), |word| (true, word));
+        let mut verdict = Self { older, ..Self::default() };
+        if word == "+" {
+            verdict.works = true;
+        } else if let Some((sign, seconds)) = word.split_at_checked(1) {
+            verdict.blocked = sign == "!";
+            let failure = match sign {
+                "!" => Failure::Silent,
+                "-" => Failure::Refused,
+                _ => return None,
+            };
+            verdict.failure = Some((seconds.parse().ok()?, failure));
+            verdict.failures = 1;
+        } else if !older {
+            return None;
         }
+        Some(verdict)
     }
 
     /// One word to keep, where there is something worth to be kept.
     pub fn word(&self) -> Option<String> {
+        let mut word = String::from(if self.older { OLDER } else { "" });
         match self.failure {
-            _ if self.works => Some("+".to_owned()),
-            Some((seconds, Failure::Silent)) if self.blocked => Some(format!("!{seconds}")),
-            Some((seconds, _)) => Some(format!("-{seconds}")),
-            None => None,
+            _ if self.works => word.push('+'),
+            Some((seconds, failure)) => {
+                word.push(if self.blocked && failure == Failure::Silent { '!' } else { '-' });
+                word.push_str(&seconds.to_string());
+            }
+            None => {}
         }
+        (!word.is_empty()).then_some(word)
+    }
+
+    /// Whether it knows the first version of WebRTC-direct alone, as far as it is known.
+    pub const fn is_older(&self) -> bool {
+        self.older
     }
 
     fn rests(&self, now: u64) -> bool {
@@ -94,6 +112,9 @@ impl Verdict {
         self.failure.is_some_and(|(at, _)| at <= now && now - at < rest)
     }
 }
+
+/// How the word begins where only the first version of WebRTC-direct is known there.
+const OLDER: &str = "1";
 
 /// What is known of each relay.
 #[derive(Debug)]
@@ -132,7 +153,13 @@ impl<Id: PartialEq> Ways<Id> {
 
     /// WebTransport works there, whether it was the faster one or not.
     pub fn works(&mut self, id: Id) {
-        *self.verdict(id) = Verdict { works: true, ..Verdict::default() };
+        let verdict = self.verdict(id);
+        *verdict = Verdict { works: true, older: verdict.older, ..Verdict::default() };
+    }
+
+    /// By WebRTC-direct it is connected, and by which version.
+    pub fn older(&mut self, id: Id, older: bool) {
+        self.verdict(id).older = older;
     }
 
     /// It led nowhere. Where the WebSocket does neither, that is the relay's affair: the next dial is like this one, but for a rest, as browsers count
@@ -290,11 +317,20 @@ mod tests {
         ways.instead(2);
         ways.failed(3, Failure::Refused, NOW);
         ways.instead(3);
-        for id in [1, 2, 3] {
+        ways.older(4, true);
+        ways.older(5, true);
+        ways.works(5);
+        ways.older(6, true);
+        ways.failed(6, Failure::Silent, NOW);
+        ways.instead(6);
+        for id in [1, 2, 3, 4, 5, 6] {
             let verdict = *ways.known(&id).unwrap();
             assert_eq!(Verdict::read(&verdict.word().unwrap()), Some(verdict));
         }
-        for word in ["", "+1", "-", "!x", "?", "é", "-99999999999999999999999"] {
+        assert!(ways.known(&5).unwrap().is_older() && !ways.known(&1).unwrap().is_older());
+        ways.older(5, false);
+        assert!(!ways.known(&5).unwrap().is_older(), "it has learnt the other one");
+        for word in ["", "11", "2", "+1", "-", "!x", "?", "é", "-99999999999999999999999"] {
             assert_eq!(Verdict::read(word), None, "{word}");
         }
         let mut wrong_clock = Ways::default();

@@ -4,8 +4,10 @@
 //! sides see the same two certificates; then the channel is of no more use, and the connection is like one between pages.
 
 use std::{
+    cell::RefCell,
     future::poll_fn,
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -28,9 +30,29 @@ use send_wrapper::SendWrapper;
 use super::{connection::Connection, error::Error, negotiate::within, peer::Peer, port::Shim};
 use crate::{
     direct::{Server, Version},
-    limits::DIRECT_PATIENCE,
+    limits::{DIRECT_PATIENCE, OLDER_SERVERS},
     negotiation::Input,
 };
+
+/// The servers that are known to know the first version alone. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Older(Rc<RefCell<Vec<PeerId>>>);
+
+impl Older {
+    /// Whether it is one of them.
+    pub fn contains(&self, server: &PeerId) -> bool {
+        self.0.borrow().contains(server)
+    }
+
+    /// It is, or is not.
+    pub fn set(&self, server: PeerId, older: bool) {
+        let mut servers = self.0.borrow_mut();
+        servers.retain(|other| *other != server);
+        if older && servers.len() < OLDER_SERVERS {
+            servers.push(server);
+        }
+    }
+}
 
 /// The libp2p transport for `/webrtc-direct`, for dials alone. Made by [`Transport::to_servers`](super::Transport::to_servers).
 pub struct Direct(SendWrapper<Dialler>);
@@ -40,27 +62,36 @@ struct Dialler {
     shim: Shim,
     timeout: Duration,
     only: Option<Version>,
+    older: Older,
     key: Keypair,
 }
 
 type Upgrade = BoxFuture<'static, Result<(PeerId, Connection), Error>>;
 
 impl Direct {
-    pub(super) fn new(shim: Shim, timeout: Duration, only: Option<Version>, key: Keypair) -> Self {
-        Self(SendWrapper::new(Dialler { shim, timeout, only, key }))
+    pub(super) fn new(shim: Shim, timeout: Duration, only: Option<Version>, older: Older, key: Keypair) -> Self {
+        Self(SendWrapper::new(Dialler { shim, timeout, only, older, key }))
     }
 }
 
 impl Dialler {
     async fn dial(self, server: Server, expected: Option<PeerId>) -> Result<(PeerId, Connection), Error> {
+        let is_older = expected.is_some_and(|server| self.older.contains(&server));
+        let (first, second) = match self.only {
+            Some(only) => (only, None),
+            None if is_older => (Version::V1, Some(Version::V2)),
+            None => (Version::V2, Some(Version::V1)),
+        };
+        let patience = if second.is_some() { DIRECT_PATIENCE } else { self.timeout };
         within(self.timeout, async {
-            if let Some(version) = self.only {
-                return self.attempt(server, expected, version).await;
-            }
-            match within(DIRECT_PATIENCE, self.attempt(server, expected, Version::V2)).await {
-                // It may know the first version only.
-                Err(Error::TimedOut | Error::Ended(_)) => self.attempt(server, expected, Version::V1).await,
-                result => result,
+            match (within(patience, self.attempt(server, expected, first)).await, second) {
+                // It may know the other version only, or this browser.
+                (Err(Error::TimedOut | Error::Ended(_)), Some(second)) => {
+                    let reached = self.attempt(server, expected, second).await?;
+                    self.older.set(reached.0, !is_older);
+                    Ok(reached)
+                }
+                (result, _) => result,
             }
         })
         .await

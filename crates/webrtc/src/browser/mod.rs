@@ -31,7 +31,7 @@ pub use behaviour::{Behaviour, Event};
 pub use channel::Substream;
 pub use config::{Config, IceServer};
 pub use connection::Connection;
-pub use direct::Direct;
+pub use direct::{Direct, Older};
 pub use error::Error;
 pub use handler::Handler;
 pub use port::IceServers;

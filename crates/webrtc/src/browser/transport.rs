@@ -24,7 +24,7 @@ use super::{
     config::Config,
     connection::Connection,
     crossing::Crossings,
-    direct::Direct,
+    direct::{Direct, Older},
     error::Error,
     negotiate::{self, Signaling},
     port::Shim,
@@ -89,9 +89,10 @@ impl Transport {
     }
 
     /// The transport to servers, which shares the page's peer connections and their bound with this one.
-    pub fn to_servers(&self, key: &Keypair) -> Direct {
+    /// It learns which of them are `older`, and heeds it.
+    pub fn to_servers(&self, key: &Keypair, older: Older) -> Direct {
         let Config { negotiation_timeout, direct_version, .. } = self.shared.config;
-        Direct::new(self.shared.shim.clone(), negotiation_timeout, direct_version, key.clone())
+        Direct::new(self.shared.shim.clone(), negotiation_timeout, direct_version, older, key.clone())
     }
 
     fn push(&mut self, event: Event) {

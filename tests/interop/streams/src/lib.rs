@@ -17,10 +17,15 @@ use libp2p::{
 };
 use shoal_node::transport::{race::Race, webrtc_direct, webtransport};
 use shoal_protocol::addresses::{Filter, Reach};
-use shoal_webrtc::direct::Version;
+use shoal_webrtc::{Older, direct::Version};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::MessagePort;
+
+thread_local! {
+    /// What was learnt of servers, as the page's node keeps it.
+    static OLDER: Older = Older::default();
+}
 
 /// Bytes written or read at once.
 const CHUNK: usize = 64 * 1024;
@@ -65,7 +70,7 @@ async fn connected(shim: MessagePort, address: &str, version: u8) -> Result<(Swa
     };
     let config = shoal_webrtc::Config { direct_version, ..Default::default() };
     let (webrtc, _) = shoal_webrtc::new(key.public().to_peer_id(), shim, config);
-    let transport = webrtc_direct::Transport::new(webrtc.to_servers(&key), filter())
+    let transport = webrtc_direct::Transport::new(webrtc.to_servers(&key, OLDER.with(Older::clone)), filter())
         .or_transport(webtransport::Transport::new(&key, filter(), Race::default()))
         .map(|either, _| -> (PeerId, StreamMuxerBox) { either.into_inner() })
         .boxed();
