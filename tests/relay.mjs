@@ -15,6 +15,10 @@ export async function createRelay(options = {}) {
   let relay = await begin()
   return {
     port,
+    /** Its process. */
+    get pid() {
+      return relay.pid
+    },
     // A secure context for browsers, as https is.
     url: `http://${options.reachedAt ?? 'localhost'}:${port}`,
     /** libp2p bytes through this process since it started, both ways. */

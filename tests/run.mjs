@@ -23,7 +23,7 @@ import { ensurePrograms } from './namespace.mjs'
 import { sweepTemporary } from './temporary.mjs'
 
 /** Crates whose code for the page is behind `cfg(target_arch = "wasm32")`, so that a native lint does not see it. */
-const WASM_CRATES = ['shoal-webrtc', 'shoal-node', 'shoal-web', 'shoal-bench-stream', 'shoal-bench-websocket', 'shoal-interop-streams']
+const WASM_CRATES = ['shoal-webrtc', 'shoal-node', 'shoal-web', 'shoal-bench-stream', 'shoal-bench-ways', 'shoal-interop-streams']
 /** Crates with wasm-bindgen tests. */
 const WASM_TESTED = ['shoal-webrtc', 'shoal-node']
 /** The tests of a full disk, which need one: a few dozen megabytes. */

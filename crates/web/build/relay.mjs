@@ -72,6 +72,7 @@ export async function startRelay({ port, dataDirectory, host = '0.0.0.0', webRoo
   }
   return {
     url,
+    pid: child.pid,
     /** Resolves, with how, when the relay has ended. */
     exited,
     /** Ends it cleanly. */

@@ -1,6 +1,6 @@
-//! The page's half of the measurement of WebSockets and WebTransport: the node's own transports move bytes between a worker and a native peer, the former
-//! once as it is and once with Noise and yamux on it. The other halves are `relay-server/examples/websocket_peer.rs` and
-//! `crates/webtransport/examples/measure.rs`.
+//! The page's half of the measurement of ways to servers: the node's own transports move bytes between a worker and a native peer, WebSockets
+//! once as they are and once with Noise and yamux on them. The other halves are `relay-server/examples/websocket_peer.rs`,
+//! `crates/webtransport/examples/measure.rs` and `crates/webrtc/examples/measure_direct.rs`.
 #![cfg(target_arch = "wasm32")]
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, StreamExt};
@@ -13,25 +13,28 @@ use libp2p::{
         upgrade::Version,
     },
     identity::Keypair,
+    multiaddr::Protocol,
     noise,
     swarm::{self, SwarmEvent},
     yamux,
 };
-use shoal_node::transport::{race::Race, websocket::Transport, webtransport};
+use shoal_node::transport::{race::Race, webrtc_direct, websocket::Transport, webtransport};
 use shoal_protocol::addresses::{Filter, Reach};
+use shoal_webrtc::Older;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
+use web_sys::MessagePort;
 
 /// libp2p's measurement: <https://github.com/libp2p/specs/blob/master/perf/perf.md>.
 const PERF: StreamProtocol = StreamProtocol::new("/perf/1.0.0");
 /// Bytes written or read at once.
 const CHUNK: usize = 64 * 1024;
 
-/// Milliseconds from the dial to a connection with Noise and a muxer, as the node makes it.
+/// Milliseconds from the dial to a connection with Noise and a muxer, as the node makes it. `shim` leads to the page's peer connections.
 #[wasm_bindgen]
-pub async fn dial(address: String) -> Result<f64, JsError> {
+pub async fn dial(shim: MessagePort, address: String) -> Result<f64, JsError> {
     let began = now();
-    let (swarm, _) = connected(&address).await?;
+    let (swarm, _) = connected(shim, &address).await?;
     let time = now() - began;
     drop(swarm);
     Ok(time)
@@ -39,7 +42,7 @@ pub async fn dial(address: String) -> Result<f64, JsError> {
 
 /// Milliseconds to send and then receive so many bytes over the bare transport, its socket being open. At least one byte must come back.
 #[wasm_bindgen]
-pub async fn bare(address: String, up: f64, down: f64) -> Result<f64, JsError> {
+pub async fn bare(_: MessagePort, address: String, up: f64, down: f64) -> Result<f64, JsError> {
     let options = DialOpts { role: Endpoint::Dialer, port_use: PortUse::Reuse };
     let mut socket = transport().dial(parse(&address)?, options)?.await?;
     let began = now();
@@ -52,8 +55,8 @@ pub async fn bare(address: String, up: f64, down: f64) -> Result<f64, JsError> {
 
 /// The same over a libp2p stream, by `/perf/1.0.0`.
 #[wasm_bindgen]
-pub async fn secured(address: String, up: f64, down: f64) -> Result<f64, JsError> {
-    let (mut swarm, peer) = connected(&address).await?;
+pub async fn secured(shim: MessagePort, address: String, up: f64, down: f64) -> Result<f64, JsError> {
+    let (mut swarm, peer) = connected(shim, &address).await?;
     let mut control = swarm.behaviour().new_control();
     let (stop, stopped) = futures::channel::oneshot::channel::<()>();
     spawn_local(async move {
@@ -78,20 +81,35 @@ fn transport() -> Transport {
     Transport::new(Some(filter), Race::default())
 }
 
+/// Lets this address pass, of whatever range this machine has its own.
+fn trusting(address: &Multiaddr) -> Filter {
+    let mut filter = Filter::new(Reach::Loopback);
+    let mut parts = address.iter();
+    if let (Some(Protocol::Ip4(host)), Some(Protocol::Udp(port))) = (parts.next(), parts.next()) {
+        filter.trust(&host.to_string(), port);
+    }
+    filter
+}
+
 /// A swarm that is connected to the address, composed as the node's is for relays.
-async fn connected(address: &str) -> Result<(Swarm<libp2p_stream::Behaviour>, PeerId), JsError> {
+async fn connected(shim: MessagePort, address: &str) -> Result<(Swarm<libp2p_stream::Behaviour>, PeerId), JsError> {
     let key = Keypair::generate_ed25519();
     let secured = transport()
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(&key)?)
         .multiplex(yamux::Config::default())
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
-    let transport = webtransport::Transport::new(&key, Some(Filter::new(Reach::Loopback)), Race::default())
+    let address = parse(address)?;
+    let filter = || Some(trusting(&address));
+    let (webrtc, _) = shoal_webrtc::new(key.public().to_peer_id(), shim, shoal_webrtc::Config::default());
+    let transport = webtransport::Transport::new(&key, filter(), Race::default())
+        .or_transport(webrtc_direct::Transport::new(webrtc.to_servers(&key, Older::default()), filter()))
+        .map(|either, _| either.into_inner())
         .or_transport(secured)
         .map(|either, _| either.into_inner())
         .boxed();
     let mut swarm = Swarm::new(transport, libp2p_stream::Behaviour::new(), key.public().to_peer_id(), swarm::Config::with_wasm_executor());
-    swarm.dial(parse(address)?)?;
+    swarm.dial(address)?;
     loop {
         match swarm.select_next_some().await {
             SwarmEvent::ConnectionEstablished { peer_id, .. } => return Ok((swarm, peer_id)),
