@@ -52,11 +52,15 @@ pub(super) const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// What a stream holds beyond that for its reader, after which it stays in SCTP's window: bytes.
 pub(super) const READ_AHEAD: usize = 64 * 1024;
 
-/// A writer waits while a stream has so much under way: bytes. Enough for 25 Mbit/s at 80 ms on each stream, and for all of it on four.
+/// A writer waits while a stream has so much under way, where its line holds that ([`Underway`](super::underway::Underway)): bytes. Enough for 25 Mbit/s at 80 ms on
+/// each stream, and for all of it on four.
 pub(super) const STREAM_UNSENT: usize = 256 * 1024;
 
-/// All writers wait while a connection has so much under way: bytes.
-pub(super) const CONNECTION_UNSENT: usize = 1024 * 1024;
+/// So much it may always have: bytes. What Chromium has room for in its socket.
+pub(super) const LEAST_UNSENT: usize = 64 * 1024;
+
+/// All writers wait while a connection has so many times as much under way.
+pub(super) const CONNECTION_UNSENT: usize = 4;
 
 /// The longest frame that is sent as one message: bytes. go-libp2p reads the length before a frame into a buffer of so many, and fails the stream where a message
 /// does not fit (Kubo 0.43); so the length of a longer frame is a message of its own, as in what it sends itself.

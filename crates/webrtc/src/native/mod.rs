@@ -21,6 +21,7 @@ mod session;
 mod substream;
 mod transport;
 mod tunnel;
+mod underway;
 
 pub mod stun;
 

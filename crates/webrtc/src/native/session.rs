@@ -26,6 +26,7 @@ use super::{
     config::{BEFORE_KNOWN, CLOSING, Config, PARTING},
     error::End,
     tunnel::{Happening, Packets, Settings, Tunnel},
+    underway::Underway,
 };
 use crate::stream::Stream;
 
@@ -105,6 +106,7 @@ pub(super) struct Session {
     blocked: BTreeSet<Key>,
     /// Streams with something under way.
     sending: BTreeSet<Key>,
+    underway: Underway,
     /// Whom the peer has to let go, and until when.
     lingering: VecDeque<(Instant, Key)>,
     /// Channels of the peer whose streams are over, and until when it may close them.
@@ -138,6 +140,7 @@ impl Session {
             most: config.streams,
             blocked: BTreeSet::new(),
             sending: BTreeSet::new(),
+            underway: Underway::default(),
             lingering: VecDeque::new(),
             parting: VecDeque::new(),
             up: false,
@@ -211,7 +214,7 @@ impl Session {
         if let Err(end) = self.tunnel.transmit(now, out) {
             return self.end(end);
         }
-        self.unblock();
+        self.unblock(now);
         if self.ours < self.most && !self.returned.is_empty() {
             wake(&mut self.on_room);
         }

@@ -9,7 +9,7 @@ use super::{By, Channel, HANDSHAKE, Key, Owner, Session, is_ours, wake};
 use crate::{
     limits::{ACCEPTED_FRAME, LINGER},
     native::{
-        config::{CONNECTION_UNSENT, PARTING, READ_AHEAD, STREAM_UNSENT, WHOLE_FRAME},
+        config::{CONNECTION_UNSENT, PARTING, READ_AHEAD, WHOLE_FRAME},
         dcep::{ACKNOWLEDGEMENT, OPENING, Said},
         error::End,
     },
@@ -166,14 +166,20 @@ impl Session {
     }
 
     /// Wakes the writers that have room again: half of it, so that they are not woken for every packet.
-    pub(super) fn unblock(&mut self) {
-        if self.blocked.is_empty() || self.unsent() > CONNECTION_UNSENT / 2 {
+    pub(super) fn unblock(&mut self, now: Instant) {
+        if self.sending.is_empty() {
+            return;
+        }
+        let unsent = self.unsent();
+        self.underway.left(unsent, now);
+        let enough = self.underway.allowed() / 2;
+        if unsent > CONNECTION_UNSENT * enough {
             return;
         }
         let (channels, tunnel) = (&mut self.channels, &mut self.tunnel);
         self.blocked.retain(|key| {
             let Some(channel) = channels.get_mut(key) else { return false };
-            let still = tunnel.unsent(channel.number) > STREAM_UNSENT / 2;
+            let still = tunnel.unsent(channel.number) > enough;
             if !still {
                 wake(&mut channel.writer);
             }
@@ -249,10 +255,10 @@ impl Session {
 
     /// Writes to a stream.
     pub(crate) fn poll_write(&mut self, key: Key, context: &Context<'_>, parts: &[&[u8]], now: Instant) -> Poll<Result<usize, WriteError>> {
-        let unsent = self.unsent();
+        let (unsent, allowed) = (self.unsent(), self.underway.allowed());
         let Some(channel) = self.channels.get_mut(&key) else { return Poll::Ready(Err(WriteError::Finished)) };
         channel.stream.writable()?;
-        if unsent >= CONNECTION_UNSENT || self.tunnel.unsent(channel.number) >= STREAM_UNSENT {
+        if unsent >= CONNECTION_UNSENT * allowed || self.tunnel.unsent(channel.number) >= allowed {
             channel.writer = Some(context.waker().clone());
             self.blocked.insert(key);
             return Poll::Pending;
@@ -268,6 +274,7 @@ impl Session {
                 return Poll::Ready(Err(WriteError::Failed(Failure::ChannelClosed)));
             }
             self.sending.insert(key);
+            self.underway.gave(frame.len(), unsent + frame.len(), now);
         }
         Poll::Ready(Ok(written))
     }
