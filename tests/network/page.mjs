@@ -27,6 +27,7 @@ const ALONE = 30
 const PAUSE = { alone: 5, beside: 20 }
 
 const [kind] = process.argv.slice(2)
+const LANES = Number(process.env.SHOAL_LANES ?? 1)
 const url = await serve()
 const browser = await launch(kind)
 let page
@@ -36,6 +37,15 @@ const CALLS = {
   async open({ relay, within }) {
     await page?.close()
     page = await openPackage(browser, url)
+    await page.evaluate(() => {
+      window.described = async (raw, remote) => {
+        const gathered = new Promise((resolve) => (raw.onicegatheringstatechange = () => raw.iceGatheringState === 'complete' && resolve()))
+        if (remote !== undefined) await raw.setRemoteDescription(remote)
+        await raw.setLocalDescription()
+        await gathered
+        return raw.localDescription.sdp
+      }
+    })
     await page.evaluate(async (config) => {
       window.shoal = await window.shoalPackage.createNode(config)
     }, { store: { kind: 'memory' }, bootstrap: [relay] })
@@ -63,9 +73,9 @@ const CALLS = {
   /** How it stands with a peer, and why. */
   way: ({ peer }) => page.evaluate(wayTo, peer),
   /** A data channel without anything of ours: what the two browsers make of the link by themselves. Its offer, its answer, and the bytes. */
-  offer: ({ stun }) => page.evaluate(offer, stun),
+  offer: ({ stun }) => page.evaluate(offer, stun, LANES),
   reply: ({ stun, description, bytes }) => page.evaluate(reply, stun, description, bytes),
-  send: ({ description, bytes }) => page.evaluate(send, description, bytes),
+  send: ({ description, bytes }) => page.evaluate(send, description, bytes, LANES > 1 ? 65_536 : 1_048_576),
   /** Waits for all of them. @returns milliseconds since the channel was open */
   received: ({ within }) => page.evaluate((within) => Promise.race([window.received, new Promise((resolve) => setTimeout(resolve, within, null))]), within),
 }
@@ -136,44 +146,45 @@ async function fetchFrom(cid, peer, within) {
   return { length, first: first ?? since(), all: since(), path, direct, silence }
 }
 
-/** Both keep what they talk over in the page's globals, until the next page. */
-async function offer(stun) {
-  const raw = (window.raw = new RTCPeerConnection({ iceServers: [{ urls: stun }] }))
-  window.channel = raw.createDataChannel('raw')
-  const gathered = new Promise((resolve) => (raw.onicegatheringstatechange = () => raw.iceGatheringState === 'complete' && resolve()))
-  await raw.setLocalDescription()
-  await gathered
-  return raw.localDescription.sdp
+/** Both keep what they talk over in the page's globals, until the next page. Several connections share the bytes. */
+async function offer(stun, count) {
+  window.raw = Array.from({ length: count }, () => new RTCPeerConnection({ iceServers: [{ urls: stun }] }))
+  window.channels = window.raw.map((raw) => raw.createDataChannel('raw'))
+  return JSON.stringify(await Promise.all(window.raw.map((raw) => window.described(raw))))
 }
 
-async function reply(stun, sdp, size) {
-  const raw = (window.raw = new RTCPeerConnection({ iceServers: [{ urls: stun }] }))
+async function reply(stun, offers, size) {
+  const descriptions = JSON.parse(offers)
+  window.raw = descriptions.map(() => new RTCPeerConnection({ iceServers: [{ urls: stun }] }))
+  let [began, bytes] = [undefined, 0]
   window.received = new Promise((resolve) => {
-    raw.ondatachannel = ({ channel }) => {
-      const began = performance.now()
-      let bytes = 0
-      channel.binaryType = 'arraybuffer'
-      channel.onmessage = ({ data }) => (bytes += data.byteLength) >= size && resolve(performance.now() - began)
+    for (const raw of window.raw) {
+      raw.ondatachannel = ({ channel }) => {
+        began ??= performance.now()
+        channel.binaryType = 'arraybuffer'
+        channel.onmessage = ({ data }) => (bytes += data.byteLength) >= size && resolve(performance.now() - began)
+      }
     }
   })
-  const gathered = new Promise((resolve) => (raw.onicegatheringstatechange = () => raw.iceGatheringState === 'complete' && resolve()))
-  await raw.setRemoteDescription({ type: 'offer', sdp })
-  await raw.setLocalDescription()
-  await gathered
-  return raw.localDescription.sdp
+  return JSON.stringify(await Promise.all(window.raw.map((raw, at) => window.described(raw, { type: 'offer', sdp: descriptions[at] }))))
 }
 
-async function send(sdp, size) {
-  const { raw, channel } = window
-  const message = new Uint8Array(65_536)
-  channel.bufferedAmountLowThreshold = 262_144
-  channel.onopen = async () => {
-    for (let sent = 0; sent < size; sent += message.length) {
-      channel.send(message.subarray(0, Math.min(message.length, size - sent)))
-      if (channel.bufferedAmount > 1_048_576) await new Promise((resolve) => (channel.onbufferedamountlow = resolve))
+/** Each takes the next message when it has room for one. */
+async function send(answers, size, most) {
+  const { raw, channels } = window
+  let left = size
+  for (const channel of channels) {
+    channel.bufferedAmountLowThreshold = most / 4
+    channel.onopen = async () => {
+      while (left > 0) {
+        const length = Math.min(16_384, left)
+        left -= length
+        channel.send(new Uint8Array(length))
+        if (channel.bufferedAmount > most) await new Promise((resolve) => (channel.onbufferedamountlow = resolve))
+      }
     }
   }
-  await raw.setRemoteDescription({ type: 'answer', sdp })
+  JSON.parse(answers).forEach((sdp, at) => raw[at].setRemoteDescription({ type: 'answer', sdp }))
   return size
 }
 

@@ -339,7 +339,7 @@ impl Driver {
                 Ok(time) => {
                     self.swarm.behaviour_mut().pool.heard(connection);
                     if let Some(connection) = self.shared.peers.borrow_mut().connection(&peer, connection) {
-                        connection.round_trip = Some(time.as_secs_f64() * 1_000.0);
+                        connection.round_trip.set(Some(time.as_secs_f64() * 1_000.0));
                     }
                 }
                 Err(ping::Failure::Unsupported) => {}

@@ -160,7 +160,7 @@ impl ConnectionInfo {
                 .map(|allowance| RelayBetween { peer: allowance.relay().to_string(), bytes_left: allowance.left() }),
             bytes_received,
             bytes_sent,
-            round_trip_time: connection.round_trip,
+            round_trip_time: connection.round_trip.get(),
             opened_at: connection.opened_at,
             agent: peer.agent.clone(),
         }

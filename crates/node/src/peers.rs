@@ -86,7 +86,7 @@ pub struct Connection {
     /// Unix milliseconds.
     pub opened_at: f64,
     /// Last measured, in milliseconds.
-    pub round_trip: Option<f64>,
+    pub round_trip: Rc<Cell<Option<f64>>>,
     /// Bytes of our sessions that came and went over it.
     pub traffic: Rc<Cell<(u64, u64)>>,
     /// What a relayed one may carry.
@@ -136,7 +136,7 @@ impl Connection {
             address,
             allowance,
             opened_at,
-            round_trip: None,
+            round_trip: Rc::default(),
             traffic: Rc::default(),
             told: (0, 0),
             carrying: Carrying::No,
@@ -276,8 +276,9 @@ impl Peer {
     /// The way over one connection, for a session.
     pub fn route(&self, id: ConnectionId) -> Option<Route> {
         let connection = self.connections.iter().find(|connection| connection.id == id)?;
-        let Connection { path, traffic, allowance, .. } = connection;
-        Some(Route { connection: id, path: *path, traffic: traffic.clone(), allowance: allowance.clone() })
+        let Connection { path, traffic, round_trip, allowance, .. } = connection;
+        let (traffic, round_trip) = (traffic.clone(), round_trip.clone());
+        Some(Route { connection: id, path: *path, traffic, round_trip, allowance: allowance.clone() })
     }
 
     /// Whether a direct connection stands that is younger than this.

@@ -100,6 +100,16 @@ pub const PIPE_LEAST_BATCH: usize = 8 * 1024;
 pub const PIPE_MOST_BATCH: usize = 128 * 1024;
 /// A path is fast from this rate on, in bytes a second: 64 Mbit/s. What is put together for it leaves within 16 ms.
 pub const PIPE_FAST: f64 = 8e6;
+/// Silence after which the other side is asked for an acknowledgement: it sends none by itself for the last few bytes.
+pub const PIPE_ASK: Duration = Duration::from_millis(500);
+/// How long a path may be silent at least before another is used: threads of a busy machine take turns, and a source pauses for its disk.
+pub const PIPE_LEAST_PATIENCE: Duration = Duration::from_secs(2);
+/// How long one may be silent of which no round trip is known.
+pub const PIPE_FIRST_PATIENCE: Duration = Duration::from_secs(4);
+/// How long at most, however long its round trips are: a browser itself waits up to half a minute.
+pub const PIPE_MOST_PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes that a path must have taken to count as moving: more than a probe.
+pub const PIPE_MOVES: u64 = 1024;
 /// Bytes received before they are acknowledged unasked: seldom enough to cost nothing, often enough that the sender never
 /// waits for it.
 pub const PIPE_ACKNOWLEDGE: u64 = 256 * 1024;

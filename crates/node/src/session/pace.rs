@@ -1,11 +1,14 @@
-//! Lets no more be under way than the path in use delivers: see [`Window`].
+//! Lets no more be under way than the path in use delivers, and says how long it may be silent: see [`Window`].
 
+use std::time::Duration;
+
+use litemap::LiteMap;
 use shoal_protocol::{
-    pipe::{PathId, Window},
+    pipe::{PathId, Patience, Window},
     time::Time,
 };
 
-use super::Inner;
+use super::{Inner, pump::Carrying};
 use crate::clock::Clock;
 
 /// The window of the path in use.
@@ -28,6 +31,14 @@ impl Inner {
         self.pace.window.batch()
     }
 
+    /// How long the path in use may be silent, and what time it is.
+    pub(super) fn patience(&mut self) -> (Duration, Time) {
+        let wanted = self.pipe.sends_on();
+        let Pace { clock, path, window } = &mut self.pace;
+        let patience = if *path == wanted { *window.patience() } else { known(&self.paths, wanted) };
+        (patience.silence(), clock.now())
+    }
+
     /// To be called when something was sent or came.
     pub(super) fn pace(&mut self) {
         let Pace { clock, path, window } = &mut self.pace;
@@ -37,9 +48,18 @@ impl Inner {
         if *path != current {
             // What is sent again on a new path begins where the other side stands.
             (*path, *window) = (current, Window::new(acknowledged, now));
+            *window.patience() = known(&self.paths, current);
         }
         window.acknowledged(acknowledged, now);
         window.sent(sent, now);
         self.pipe.limit(window.bytes());
     }
+}
+
+/// What is known of a path before anything was sent on it: the round trip of its connection.
+fn known(paths: &LiteMap<PathId, Carrying>, path: Option<PathId>) -> Patience {
+    let mut patience = Patience::default();
+    let took = path.and_then(|id| paths.get(&id)).and_then(|carrying| carrying.route.round_trip.get());
+    took.into_iter().for_each(|milliseconds| patience.note(Duration::from_secs_f64(milliseconds / 1_000.0)));
+    patience
 }

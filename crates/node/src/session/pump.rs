@@ -30,6 +30,8 @@ pub struct Route {
     pub path: Path,
     /// Bytes that came and went over the connection in all sessions.
     pub traffic: Rc<Cell<(u64, u64)>>,
+    /// Its round trip as last measured, in milliseconds.
+    pub round_trip: Rc<Cell<Option<f64>>>,
     /// What a relayed one may carry.
     pub allowance: Option<Allowance>,
 }

@@ -1,21 +1,14 @@
-//! Notices a path that delivers nothing although something is under way: long before the browser, which takes up to half a minute to
-//! declare a peer connection dead.
+//! Looks whether the path in use delivers: see [`Watch`]. And how long there has been none.
 
 use std::time::Duration;
 
-use shoal_protocol::pipe::PathId;
+use shoal_protocol::pipe::{Sight, Verdict};
 use web_time::Instant;
 
 use super::Inner;
 
-/// Silence after which the other side is asked for an acknowledgement: it sends none by itself for the last few bytes.
-const PROBE: Duration = Duration::from_millis(500);
-/// Silence after which a path is suspect and another is used: several round trips of any network in use.
-const SUSPECT: Duration = Duration::from_secs(2);
 /// How often a suspect path is asked for a sign of life.
 const ASK_SUSPECTS: Duration = Duration::from_secs(1);
-/// Bytes that a path must have taken to count as moving: more than a probe.
-const MOVING: u64 = 1024;
 /// How long a session waits for a path: a relay restarts, and both sides are back at it, within ten seconds; whoever comes later goes on from
 /// what was stored.
 pub const ALONE: Duration = Duration::from_secs(30);
@@ -31,21 +24,17 @@ pub enum Health {
     Alone(Duration),
 }
 
-/// What was seen when something last moved.
+/// What is remembered between two looks.
 #[derive(Debug)]
 pub(super) struct Watch {
-    moved: Instant,
-    path: Option<PathId>,
-    acknowledged: u64,
-    traffic: (u64, u64),
-    probed: bool,
+    paths: shoal_protocol::pipe::Watch,
     alone: Option<Instant>,
     asked: Instant,
 }
 
 impl Watch {
     pub(super) fn new(now: Instant) -> Self {
-        Self { moved: now, path: None, acknowledged: 0, traffic: (0, 0), probed: false, alone: None, asked: now }
+        Self { paths: Default::default(), alone: None, asked: now }
     }
 }
 
@@ -63,26 +52,22 @@ impl Inner {
         let counts = self.pipe.counts();
         let path = self.pipe.sends_on();
         let traffic = path.and_then(|id| self.paths.get(&id)).map_or((0, 0), |carrying| carrying.route.traffic.get());
-        let Watch { moved, path: before, acknowledged, traffic: seen, probed, .. } = &mut self.watch;
         let idle = counts.sent == counts.acknowledged;
-        let moving = counts.acknowledged != *acknowledged || traffic.0 != seen.0 || traffic.1.abs_diff(seen.1) > MOVING;
-        if idle || moving || path != *before {
-            (*moved, *before, *acknowledged, *seen, *probed) = (now, path, counts.acknowledged, traffic, false);
+        let (patience, time) = self.patience();
+        match self.watch.paths.look(Sight { path, acknowledged: counts.acknowledged, idle, traffic }, patience, time) {
             // Back on a path that was left because it did not deliver, as the other one broke: that is known already.
-            return if !idle && self.pipe.sends_on_suspect() { Health::Stuck } else { Health::Fine };
-        }
-        let silent = now.duration_since(*moved);
-        if silent >= PROBE && !*probed {
-            *probed = true;
-            self.pipe.probe();
-            self.wake_pumps();
-        } else if silent >= SUSPECT
-            && let Some(path) = path
-        {
-            self.pipe.suspect(path);
-            self.wake_pumps();
-            if self.pipe.sends_on() == Some(path) {
-                return Health::Stuck;
+            Verdict::Fine if !idle && self.pipe.sends_on_suspect() => return Health::Stuck,
+            Verdict::Fine | Verdict::Waits => {}
+            Verdict::Ask => {
+                self.pipe.probe();
+                self.wake_pumps();
+            }
+            Verdict::Silent => {
+                path.into_iter().for_each(|path| self.pipe.suspect(path));
+                self.wake_pumps();
+                if self.pipe.sends_on() == path {
+                    return Health::Stuck;
+                }
             }
         }
         Health::Fine

@@ -75,7 +75,7 @@ impl Peer {
             streams: 1,
             held: false,
         };
-        let route = Route { connection: id, path, traffic: connection.traffic.clone(), allowance: None };
+        let route = Route { connection: id, path, traffic: connection.traffic.clone(), round_trip: connection.round_trip.clone(), allowance: None };
         self.shared.peers.borrow_mut().change(other).connections.push(connection);
         let shared = self.shared.clone();
         platform::spawn(async move {

@@ -29,10 +29,12 @@ mod inbound;
 mod log;
 mod outbound;
 mod record;
+mod watch;
 mod window;
 
 pub use self::{
     record::{Greeting, greeting},
+    watch::{Patience, Sight, Verdict, Watch},
     window::Window,
 };
 

@@ -24,6 +24,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
+use super::Patience;
 use crate::{
     limits::{
         PIPE_BATCH, PIPE_FAST, PIPE_FIRST_WINDOW, PIPE_LEAST_BATCH, PIPE_LEAST_WINDOW, PIPE_MOST_BATCH, PIPE_SLACK, PIPE_TURNS,
@@ -62,6 +63,7 @@ pub struct Window {
     /// Bytes in a second.
     rate: Best,
     round_trip: Option<RoundTrip>,
+    patience: Patience,
 }
 
 /// The shortest round trip.
@@ -86,7 +88,13 @@ impl Window {
             since: (now, offset),
             rate: Best::new(now, RATE_COUNTS),
             round_trip: None,
+            patience: Patience::default(),
         }
+    }
+
+    /// How long the path may be silent.
+    pub fn patience(&mut self) -> &mut Patience {
+        &mut self.patience
     }
 
     /// Bytes that may be under way.
@@ -136,6 +144,7 @@ impl Window {
             arrived = Some(mark);
         }
         let Some((_, at)) = arrived else { return };
+        self.patience.note(now.since(at));
         let round_trip = self.round_trip.get_or_insert(RoundTrip { seconds: f64::INFINITY, at: now, draining: None });
         round_trip.note(now.since(at), now);
         let RoundTrip { seconds, draining, .. } = *round_trip;
