@@ -115,6 +115,18 @@ pub const PIPE_MOVES: u64 = 1024;
 pub const PIPE_ACKNOWLEDGE: u64 = 256 * 1024;
 /// Paths that may carry one pipe at once: relayed and direct, dialled from both sides, each with a successor. More are refused.
 pub const PIPE_PATHS: usize = 8;
+/// Direct paths by which the bytes of one pipe go at once: 4. Browsers opened six connections to a server for years, and where one in a hundred packets
+/// is lost, four reach what TCP does.
+pub const PIPE_LANES: usize = 4;
+/// Bytes that wait with the carrier of each: what a channel holds at least, and a piece for it.
+pub const PIPE_LANE_HOLDS: u64 = 16 * 1024;
+/// At how many looks more than not, of four in a second, a path must have been held back by losses before another is opened beside it: until then it
+/// may have been beginning slowly.
+pub const PIPE_LANE_AFTER: u32 = 3;
+/// The shortest round trip of a path beside which another is opened: on shorter ones it is processors that are waited for.
+pub const PIPE_LANE_WAY: Duration = Duration::from_millis(8);
+/// Pieces of one pipe that may be held behind gaps: far more than four lanes leave of [`PIPE_UNACKNOWLEDGED`]. Whoever makes more is dropped.
+pub const PIPE_GAPS: usize = 4_096;
 /// Longest greeting, in bytes: today's take 18; the rest is room for later fields, which are ignored here.
 pub const PIPE_GREETING: u64 = 256;
 /// Longest record of any kind, in bytes: longer than all that may be unacknowledged would make no sense.
@@ -137,9 +149,9 @@ pub const EXCHANGE_OFFER: Duration = Duration::from_secs(1);
 /// Open connections: 128. A page that serves a crowd has dozens; browsers begin to fail at some hundreds of WebRTC ones.
 /// When reached, the least useful one makes room, or the newcomer is refused.
 pub const CONNECTIONS: usize = 128;
-/// Connections to one peer: 4. A relayed and a direct one stand side by side for a while, and both sides may dial at
+/// Connections to one peer: 6. [`PIPE_LANES`] direct ones and a relayed one stand side by side for a while, and both sides may dial at
 /// once. Beyond, the peer loses its own least useful one.
-pub const CONNECTIONS_PER_PEER: usize = 4;
+pub const CONNECTIONS_PER_PEER: usize = 6;
 /// Connections from one network: 32. A page sees only relays' addresses, so this bounds those who reach it otherwise.
 pub const CONNECTIONS_PER_NETWORK: usize = 32;
 /// Dials under way: 64, what libp2p's own guide gives. Further ones are refused, and whoever asked tries again.

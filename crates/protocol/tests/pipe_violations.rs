@@ -28,7 +28,7 @@ fn send(pipe: &mut Pipe, path: PathId, payload: &'static [u8]) -> Vec<u8> {
 fn receive(pipe: &mut Pipe, path: PathId, bytes: &[u8]) -> Result<Vec<u8>, Violation> {
     let (mut input, mut taken) = (bytes, Vec::new());
     while let Some(piece) = pipe.receive(path, &mut input)? {
-        taken.extend_from_slice(piece);
+        taken.extend_from_slice(&piece);
     }
     Ok(taken)
 }
@@ -76,14 +76,14 @@ fn records_that_cannot_be_read() {
     refused(false, &[vec![0x81, 0x00]], Violation::MalformedRecord);
     refused(false, &[frame(2, &[], &[])], Violation::MalformedRecord);
     refused(false, &[frame(3, &[], &[])], Violation::MalformedRecord);
-    refused(false, &[frame(3, &[1, 1], &[])], Violation::MalformedRecord);
+    refused(false, &[frame(3, &[1, 1, 1], &[])], Violation::MalformedRecord);
     refused(false, &[frame(3, &[], &[0xff; 20])], Violation::MalformedRecord);
     refused(false, &[frame(3, &[], &[0xff; 28])], Violation::RecordTooLong);
     refused(false, &[number(limits::PIPE_RECORD + 2)], Violation::RecordTooLong);
-    refused(false, &[frame(8, &[], b"?")], Violation::UnknownRecord(8));
+    refused(false, &[frame(9, &[], b"?")], Violation::UnknownRecord(9));
     refused(false, &[frame(0x80, &[], b"?")], Violation::UnknownRecord(0x80));
     let (mut pipe, first, _) = two_paths();
-    assert_eq!(receive(&mut pipe, first, &[frame(0x40, &[], &[9; 5000]), frame(0x7f, &[], &[]), bytes(b"x")].concat()), Ok(b"x".to_vec()));
+    assert_eq!(receive(&mut pipe, first, &[frame(0x41, &[], &[9; 5000]), frame(0x7f, &[], &[]), bytes(b"x")].concat()), Ok(b"x".to_vec()));
 }
 
 #[test]

@@ -4,12 +4,14 @@
 //! ```text
 //!   no path ───────────────► dial (direct, by way of a relay) every second, for 30 s, and once a relay is back
 //!   the only path is stuck ─► dial relayed, every second
+//!   direct, held back by losses ─► dial direct once more, up to four
 //!   relayed, in use ────────► dial direct, every 10 s; also beside a direct connection that is not used, so does not work
 //! ```
 
 use std::time::Duration;
 
 use libp2p::PeerId;
+use shoal_protocol::limits::PIPE_LANES;
 use web_time::Instant;
 
 use super::Driver;
@@ -75,6 +77,12 @@ impl Driver {
                     && session.path() == Some(Path::Relayed)
                     && !known.is_direct_lately(platform::unix_milliseconds(), UPGRADE);
                 (wanted && known.dial != Dial::Running && since >= UPGRADE).then_some(Need::Direct)
+            }
+            Health::Narrow => {
+                // Where the last attempt brought none, not again at once.
+                let brought = known.is_direct_lately(platform::unix_milliseconds(), since);
+                let direct = known.connections.iter().filter(|connection| connection.path == Path::Direct).count();
+                (direct < PIPE_LANES && known.dial != Dial::Running && (since >= UPGRADE || brought)).then_some(Need::Direct)
             }
             Health::Stuck => (session.path() == Some(Path::Direct) && since >= RESTORE).then_some(Need::Relayed),
             Health::Alone(waited) if waited >= ALONE => {

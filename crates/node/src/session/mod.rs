@@ -197,8 +197,7 @@ impl PeerSession {
     /// Whether bytes go or come by this connection.
     pub fn uses(&self, connection: ConnectionId) -> bool {
         let inner = self.0.borrow();
-        let used = [inner.pipe.sends_on(), inner.pipe.takes_from()];
-        used.iter().flatten().filter_map(|id| inner.paths.get(id)).any(|carrying| carrying.route.connection == connection)
+        inner.paths.iter().any(|(id, carrying)| carrying.route.connection == connection && inner.pipe.uses(*id))
     }
 
     /// How much went and came, and was sent again because a path broke.

@@ -23,6 +23,11 @@ impl Pace {
     pub(super) fn new() -> Self {
         Self { clock: Clock::default(), path: None, window: Window::new(0, Time::default()) }
     }
+
+    /// Whether another path beside the one in use would bring more.
+    pub(super) fn wants_lane(&mut self, more: bool) -> bool {
+        self.window.wants_lane(more)
+    }
 }
 
 impl Inner {
@@ -50,6 +55,7 @@ impl Inner {
             (*path, *window) = (current, Window::new(acknowledged, now));
             *window.patience() = known(&self.paths, current);
         }
+        window.lanes(self.pipe.lanes());
         window.acknowledged(acknowledged, now);
         window.sent(sent, now);
         self.pipe.limit(window.bytes());
@@ -60,6 +66,6 @@ impl Inner {
 fn known(paths: &LiteMap<PathId, Carrying>, path: Option<PathId>) -> Patience {
     let mut patience = Patience::default();
     let took = path.and_then(|id| paths.get(&id)).and_then(|carrying| carrying.route.round_trip.get());
-    took.into_iter().for_each(|milliseconds| patience.note(Duration::from_secs_f64(milliseconds / 1_000.0)));
+    took.into_iter().for_each(|milliseconds| patience.note(Duration::from_micros((milliseconds * 1_000.0) as u64)));
     patience
 }

@@ -144,7 +144,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Pump<C> {
         loop {
             match inner.pipe.receive(id, &mut input) {
                 Ok(Some(piece)) => {
-                    if let Err(violation) = inner.session.receive(piece) {
+                    if let Err(violation) = inner.session.receive(&piece) {
                         return Some(Stopped::Violated(violation.to_string()));
                     }
                 }

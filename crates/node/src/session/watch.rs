@@ -6,6 +6,7 @@ use shoal_protocol::pipe::{Sight, Verdict};
 use web_time::Instant;
 
 use super::Inner;
+use crate::peers::Path;
 
 /// How often a suspect path is asked for a sign of life.
 const ASK_SUSPECTS: Duration = Duration::from_secs(1);
@@ -20,6 +21,8 @@ pub enum Health {
     Fine,
     /// The path in use seems dead, and there is no other.
     Stuck,
+    /// More would go by one more direct path.
+    Narrow,
     /// There has been no path for this long.
     Alone(Duration),
 }
@@ -51,10 +54,13 @@ impl Inner {
         }
         let counts = self.pipe.counts();
         let path = self.pipe.sends_on();
-        let traffic = path.and_then(|id| self.paths.get(&id)).map_or((0, 0), |carrying| carrying.route.traffic.get());
+        let lanes = self.pipe.lanes();
+        // Of several, one may be alive while another is not.
+        let alone = path.filter(|_| lanes <= 1);
+        let traffic = alone.and_then(|id| self.paths.get(&id)).map_or((0, 0), |carrying| carrying.route.traffic.get());
         let idle = counts.sent == counts.acknowledged;
         let (patience, time) = self.patience();
-        match self.watch.paths.look(Sight { path, acknowledged: counts.acknowledged, idle, traffic }, patience, time) {
+        match self.watch.paths.look(Sight { path, acknowledged: self.pipe.under_way().0, idle, traffic }, patience, time) {
             // Back on a path that was left because it did not deliver, as the other one broke: that is known already.
             Verdict::Fine if !idle && self.pipe.sends_on_suspect() => return Health::Stuck,
             Verdict::Fine | Verdict::Waits => {}
@@ -63,13 +69,15 @@ impl Inner {
                 self.wake_pumps();
             }
             Verdict::Silent => {
-                path.into_iter().for_each(|path| self.pipe.suspect(path));
+                self.pipe.silent();
                 self.wake_pumps();
                 if self.pipe.sends_on() == path {
                     return Health::Stuck;
                 }
             }
         }
-        Health::Fine
+        let more = self.session.wants_transmit();
+        let narrow = self.kind(path) == Some(Path::Direct) && self.pace.wants_lane(more);
+        if narrow { Health::Narrow } else { Health::Fine }
     }
 }

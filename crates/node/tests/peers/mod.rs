@@ -67,7 +67,7 @@ impl Peer {
             outbound,
             address: Multiaddr::empty(),
             opened_at: 0.0,
-            round_trip: None,
+            round_trip: Rc::default(),
             traffic: Rc::default(),
             allowance: None,
             told: (0, 0),
@@ -75,7 +75,8 @@ impl Peer {
             streams: 1,
             held: false,
         };
-        let route = Route { connection: id, path, traffic: connection.traffic.clone(), round_trip: connection.round_trip.clone(), allowance: None };
+        let route =
+            Route { connection: id, path, traffic: connection.traffic.clone(), round_trip: connection.round_trip.clone(), allowance: None };
         self.shared.peers.borrow_mut().change(other).connections.push(connection);
         let shared = self.shared.clone();
         platform::spawn(async move {

@@ -2,13 +2,19 @@
 
 use super::{
     PathId, Pipe, Violation,
-    record::{Item, Record},
+    record::{Item, Record, cut},
 };
 use crate::limits;
+use std::borrow::Cow;
 
 #[derive(Debug, Default)]
 pub(super) struct Inbound {
     received: u64,
+    /// Pieces behind a gap, with the offset of each, in order, none of them twice.
+    held: Vec<(u64, Vec<u8>)>,
+    /// Bytes in them.
+    ahead: u64,
+    /// How many bytes had come when that was last said.
     acknowledged: u64,
     /// The path from which bytes are taken.
     current: Option<PathId>,
@@ -41,19 +47,59 @@ impl Inbound {
     }
 
     /// The count to be acknowledged now.
-    pub(super) fn acknowledge(&mut self) -> u64 {
-        self.acknowledged = self.received;
-        self.received
+    pub(super) fn acknowledge(&mut self) -> Record {
+        self.acknowledged = self.received + self.ahead;
+        Record::Acknowledge { received: self.received, ahead: self.ahead }
+    }
+
+    /// Takes a piece that begins at an offset, and gives what of it is the next one of the stream; what comes too early is held.
+    fn take<'a>(&mut self, mut at: u64, mut bytes: &'a [u8]) -> Result<&'a [u8], Violation> {
+        if at.saturating_add(bytes.len() as u64) > self.received + limits::PIPE_UNACKNOWLEDGED || self.held.len() >= limits::PIPE_GAPS {
+            return Err(Violation::BytesUnasked);
+        }
+        at += cut(&mut bytes, self.received.saturating_sub(at)).len() as u64;
+        if at == self.received {
+            self.received += bytes.len() as u64;
+            return Ok(bytes);
+        }
+        while !bytes.is_empty() {
+            let next = self.held.partition_point(|(start, _)| *start <= at);
+            let room = self.held.get(next).map_or(u64::MAX, |(start, _)| start - at);
+            let before = next.checked_sub(1).and_then(|before| self.held.get_mut(before));
+            let end = before.as_ref().map_or(0, |(start, piece)| *start + piece.len() as u64);
+            if end > at {
+                at += cut(&mut bytes, end - at).len() as u64;
+                continue;
+            }
+            let piece = cut(&mut bytes, room);
+            match before {
+                Some((_, before)) if end == at => before.extend_from_slice(piece),
+                _ => self.held.insert(next, (at, piece.to_vec())),
+            }
+            at += piece.len() as u64;
+            self.ahead += piece.len() as u64;
+        }
+        Ok(bytes)
+    }
+
+    /// What was held and is the next piece of the stream now.
+    fn release(&mut self) -> Option<Vec<u8>> {
+        self.held.first().filter(|(at, _)| *at <= self.received)?;
+        let (at, mut piece) = self.held.remove(0);
+        self.ahead -= piece.len() as u64;
+        piece.drain(..piece.len().min((self.received - at) as usize));
+        self.received += piece.len() as u64;
+        Some(piece)
     }
 }
 
 impl Pipe {
     /// Takes what came by a path and gives the next piece of the stream in it; to be called until it gives none, when `input` is used
-    /// up. Nothing is copied.
+    /// up. Only what came too early is copied.
     ///
     /// # Errors
     /// When the peer breaks the protocol: drop it.
-    pub fn receive<'a>(&mut self, id: PathId, input: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Violation> {
+    pub fn receive<'a>(&mut self, id: PathId, input: &mut &'a [u8]) -> Result<Option<Cow<'a, [u8]>>, Violation> {
         if let Some(violation) = self.violation {
             return Err(violation);
         }
@@ -63,8 +109,12 @@ impl Pipe {
         }
     }
 
-    fn take<'a>(&mut self, id: PathId, input: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Violation> {
+    fn take<'a>(&mut self, id: PathId, input: &mut &'a [u8]) -> Result<Option<Cow<'a, [u8]>>, Violation> {
         loop {
+            if let Some(piece) = self.inbound.release() {
+                self.answer_move();
+                return Ok(Some(piece.into()));
+            }
             let Some(path) = self.paths.get_mut(&id).filter(|_| self.ended.is_none()) else { return Ok(None) };
             if !input.is_empty() && !path.greeted {
                 return Err(Violation::MisplacedGreeting);
@@ -73,13 +123,15 @@ impl Pipe {
             match path.decoder.next(input)? {
                 None => return Ok(None),
                 Some(Item::Record(record)) => self.on_record(id, record)?,
-                Some(Item::Bytes(_)) if !granted => return Err(Violation::BytesUnasked),
+                Some(Item::Bytes(None, _)) if !granted => return Err(Violation::BytesUnasked),
                 // Late: another path has taken over, and what these bytes say comes by that one.
-                Some(Item::Bytes(_)) if self.inbound.current != Some(id) => {}
-                Some(Item::Bytes(bytes)) => {
-                    self.inbound.received += bytes.len() as u64;
-                    self.answer_move();
-                    return Ok(Some(bytes));
+                Some(Item::Bytes(None, _)) if self.inbound.current != Some(id) => {}
+                Some(Item::Bytes(at, bytes)) => {
+                    let piece = self.inbound.take(at.unwrap_or(self.inbound.received), bytes)?;
+                    if !piece.is_empty() {
+                        self.answer_move();
+                        return Ok(Some(piece.into()));
+                    }
                 }
             }
         }
@@ -88,8 +140,12 @@ impl Pipe {
     fn on_record(&mut self, id: PathId, record: Record) -> Result<(), Violation> {
         match record {
             Record::Greeting(_) => Err(Violation::MisplacedGreeting),
-            Record::Acknowledge { received } => {
-                self.on_acknowledge(received)?;
+            Record::Lanes => {
+                self.outbound.takes_parts();
+                Ok(())
+            }
+            Record::Acknowledge { received, ahead } => {
+                self.on_acknowledge(received, ahead)?;
                 self.trust(id);
                 Ok(())
             }
@@ -134,6 +190,10 @@ impl Pipe {
         if self.inbound.waiting.is_some_and(|waiting| waiting.path == id) {
             self.inbound.waiting = None;
         }
+        // What was acknowledged by it may not have arrived.
+        if let Some(path) = self.inbound.current.and_then(|id| self.paths.get_mut(&id)) {
+            path.acknowledge = self.inbound.received > 0;
+        }
         self.answer_move();
     }
 
@@ -150,13 +210,13 @@ impl Pipe {
         if let Some(path) = self.paths.get_mut(&id) {
             path.granted = true;
             path.answer = Some((turn, received));
-            self.inbound.acknowledged = received;
+            self.inbound.acknowledged = received + self.inbound.ahead;
         }
     }
 
     /// Whether enough has come to be acknowledged unasked, by the path it came from.
     pub(super) fn acknowledgement_due(&self, id: PathId) -> bool {
-        let Inbound { received, acknowledged, current, .. } = self.inbound;
-        current == Some(id) && received - acknowledged >= limits::PIPE_ACKNOWLEDGE
+        let Inbound { received, ahead, acknowledged, current, .. } = self.inbound;
+        current == Some(id) && received + ahead - acknowledged >= limits::PIPE_ACKNOWLEDGE
     }
 }

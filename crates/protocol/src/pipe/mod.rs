@@ -13,10 +13,12 @@
 //! whoever uses it notices nothing but a pause:
 //!
 //! - The sender keeps what is not acknowledged, at most [`limits::PIPE_UNACKNOWLEDGED`], and sends on one path at a time: the best by
-//!   rank that is not suspect.
+//!   rank that is not suspect. Lanes apart.
 //! - To change paths it asks on the new one (MOVE); the receiver answers (GO) with the byte from which it wants to go on, and from
 //!   then on takes bytes from that path only. While the old path works, it answers only when everything sent there has
 //!   arrived, so nothing travels twice. When the old path is dead, what had not arrived is sent again, and no byte more.
+//! - Where packets are lost, several direct paths are lanes of one pipe: what goes by them says where it belongs, and each takes the next piece when it
+//!   has room. What a lane had when it broke is sent again by the others.
 //! - Every request has a number, so that requests and answers on different paths cannot be taken for each other.
 //!
 //! Each direction does this for itself. Paths are attached by a secret key that each side gives the other on the first path: who was
@@ -121,6 +123,8 @@ struct Path {
     suspect: bool,
     /// The pipe began with it.
     begins: bool,
+    /// The byte behind the last one that was sent on it.
+    sent: u64,
     /// The greeting that is to be sent on it.
     greeting: Option<Greeting>,
     /// Whether the other side greeted on it: only then other records may come.
@@ -229,6 +233,7 @@ impl Pipe {
             rank,
             suspect: false,
             begins: first,
+            sent: 0,
             greeting: Some(greeting),
             greeted,
             granted: first,
@@ -252,6 +257,7 @@ impl Pipe {
 
     /// The path is gone. Call it only when everything that came by it has been given to [`Pipe::receive`].
     pub fn lost(&mut self, id: PathId) {
+        self.leave(id);
         if self.paths.remove(&id).is_some() {
             self.outbound.lost(id);
             self.inbound_lost(id);
@@ -269,6 +275,7 @@ impl Pipe {
 
     /// The path seems not to deliver: used only where there is no other, until the other side answers on it.
     pub fn suspect(&mut self, id: PathId) {
+        self.leave(id);
         if let Some(path) = self.paths.get_mut(&id) {
             path.suspect = true;
             self.choose();

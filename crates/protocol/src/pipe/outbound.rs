@@ -28,6 +28,10 @@ pub(super) struct Outbound {
     limit: u64,
     /// The byte behind the last one that the other side was asked to acknowledge.
     asked: u64,
+    /// Bytes that the other side has behind a gap.
+    ahead: u64,
+    /// The other side takes parts, so nothing is sent without its offset from here on.
+    parts: Option<u64>,
 }
 
 impl Default for Outbound {
@@ -41,6 +45,8 @@ impl Default for Outbound {
             again: 0,
             limit: limits::PIPE_UNACKNOWLEDGED,
             asked: 0,
+            ahead: 0,
+            parts: None,
         }
     }
 }
@@ -94,12 +100,29 @@ impl Outbound {
     }
 
     pub(super) fn under_way(&self) -> (u64, u64) {
-        (self.log.start(), self.position)
+        let arrived = self.log.start() + self.ahead;
+        (arrived, self.position.max(arrived))
+    }
+
+    /// What was sent on a lane that is gone may not have arrived, and which bytes these were is not known.
+    fn go_back(&mut self) {
+        (self.position, self.asked, self.ahead) = (self.log.start(), self.log.start(), 0);
+    }
+
+    /// The other side takes parts.
+    pub(super) fn takes_parts(&mut self) {
+        self.parts.get_or_insert(self.log.end());
+    }
+
+    /// Where a part begins, for a side that takes parts.
+    fn part(&self) -> Option<u64> {
+        self.parts.map(|_| self.position)
     }
 
     /// Room for bytes on the path, sent before or not, where it is worth it.
     fn open(&self) -> Option<u64> {
-        let open = self.limit.saturating_sub(self.position - self.log.start());
+        let (arrived, sent) = self.under_way();
+        let open = self.limit.saturating_sub(sent - arrived);
         (open >= WORTH_A_RECORD).then_some(open)
     }
 
@@ -136,10 +159,10 @@ impl Pipe {
             let room = max.saturating_sub(out.len() + BYTES_HEAD);
             if self.outbound.position < self.outbound.log.end() {
                 if let Some(open) = self.outbound.open() {
-                    self.send_again(room.min(open as usize), &mut out);
+                    self.send_again(id, room.min(open as usize), &mut out);
                 }
             } else if let Some(room) = self.room(room) {
-                return self.send_on(source(room), out);
+                return self.send_on(id, source(room), out);
             }
         }
         (!out.is_empty()).then(|| out.into())
@@ -157,7 +180,65 @@ impl Pipe {
     }
 
     fn carries(&self, id: PathId) -> bool {
-        self.outbound.sending == Sending::On(id) && self.ending.is_none() && self.violation.is_none()
+        let on = match self.outbound.sending {
+            Sending::On(path) => path == id || self.is_lane(path, id),
+            _ => false,
+        };
+        on && self.ending.is_none() && self.violation.is_none()
+    }
+
+    /// Whether a path carries bytes beside another one: it is direct as well, and seems to deliver. Not before everything has arrived that was sent
+    /// without its offset.
+    fn is_lane(&self, main: PathId, id: PathId) -> bool {
+        let Outbound { log, parts, .. } = &self.outbound;
+        match (self.paths.get(&main), self.paths.get(&id)) {
+            (Some(main), Some(path)) if parts.is_some_and(|from| log.start() >= from) => {
+                path.rank > 0 && path.rank == main.rank && path.greeted && !path.suspect
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether bytes go or come by a path, or might at any moment.
+    #[must_use]
+    pub fn uses(&self, id: PathId) -> bool {
+        let [sends, takes] = [self.sends_on(), self.takes_from()];
+        sends == Some(id) || takes == Some(id) || sends.is_some_and(|path| self.is_lane(path, id))
+    }
+
+    /// By how many paths bytes go at once.
+    #[must_use]
+    pub fn lanes(&self) -> usize {
+        self.paths.keys().filter(|id| self.carries(**id)).count()
+    }
+
+    /// Nothing was acknowledged for too long: the paths in use seem not to deliver, and are used only where there is no other until the other side
+    /// answers on them.
+    pub fn silent(&mut self) {
+        let Some(main) = self.sends_on() else { return };
+        while let Some(lane) = self.paths.keys().copied().find(|id| *id != main && self.is_lane(main, *id)) {
+            self.suspect(lane);
+        }
+        self.suspect(main);
+    }
+
+    /// To be called before a path is believed to deliver no longer: what was sent on it as one of several is sent again.
+    pub(super) fn leave(&mut self, id: PathId) {
+        if self.paths.get(&id).is_none_or(|path| path.sent <= self.outbound.log.start()) {
+            return;
+        }
+        match self.outbound.sending {
+            Sending::On(main) if main != id => self.outbound.go_back(),
+            // What it waits for may never arrive.
+            Sending::Asked { path, before: Some(_) } if path != id => self.ask(path, None),
+            _ => {}
+        }
+    }
+
+    fn note_sent(&mut self, id: PathId) {
+        if let Some(path) = self.paths.get_mut(&id) {
+            path.sent = path.sent.max(self.outbound.position);
+        }
     }
 
     /// Room for bytes never sent before, where it is worth it.
@@ -171,6 +252,9 @@ impl Pipe {
         let Some(path) = self.paths.get_mut(&id).filter(|_| self.violation.is_none()) else { return };
         if let Some(greeting) = path.greeting.take() {
             Record::Greeting(greeting).encode(out);
+            if path.begins {
+                Record::Lanes.encode(out);
+            }
         }
         if let Some(code) = self.ending {
             // Where the other side has not answered, it may know nothing of this pipe.
@@ -183,7 +267,7 @@ impl Pipe {
             Record::Go { turn, received }.encode(out);
         }
         if std::mem::take(&mut path.acknowledge) || due {
-            Record::Acknowledge { received: self.inbound.acknowledge() }.encode(out);
+            self.inbound.acknowledge().encode(out);
         }
         if let Some((turn, after, until)) = path.ask.take() {
             Record::Move { turn, after, until }.encode(out);
@@ -193,29 +277,32 @@ impl Pipe {
         }
     }
 
-    fn send_again(&mut self, room: usize, out: &mut Vec<u8>) {
+    fn send_again(&mut self, id: PathId, room: usize, out: &mut Vec<u8>) {
+        let part = self.outbound.part();
         let Outbound { log, position, again, .. } = &mut self.outbound;
         let bytes = log.slice(*position, room.max(WORTH_A_RECORD as usize));
-        put_bytes_head(bytes.len() as u64, out);
+        put_bytes_head(bytes.len() as u64, part, out);
         out.extend_from_slice(bytes);
         *position += bytes.len() as u64;
         *again += bytes.len() as u64;
+        self.note_sent(id);
         if self.outbound.asks() {
             Record::Probe.encode(out);
         }
     }
 
-    fn send_on(&mut self, chunks: Vec<Bytes>, mut out: Vec<u8>) -> Option<Bytes> {
+    fn send_on(&mut self, id: PathId, chunks: Vec<Bytes>, mut out: Vec<u8>) -> Option<Bytes> {
         let length: usize = chunks.iter().map(Bytes::len).sum();
         if length == 0 {
             return (!out.is_empty()).then(|| out.into());
         }
         out.reserve_exact(length + BYTES_HEAD + PROBE_LENGTH);
-        put_bytes_head(length as u64, &mut out);
+        put_bytes_head(length as u64, self.outbound.part(), &mut out);
         let start = out.len();
         chunks.iter().for_each(|chunk| out.extend_from_slice(chunk));
         let end = out.len();
         self.outbound.position += length as u64;
+        self.note_sent(id);
         if self.outbound.asks() {
             Record::Probe.encode(&mut out);
         }
@@ -271,24 +358,29 @@ impl Pipe {
         if unsent || !matches!(outbound.sending, Sending::Asked { path, .. } if path == id) {
             return Err(Violation::GoUnasked);
         }
-        if received < outbound.log.start() || received > outbound.log.end() {
+        // Parts may have come by other paths since it was said, and been acknowledged.
+        let before = received < outbound.log.start() && outbound.parts.is_none();
+        if before || received > outbound.log.end() {
             return Err(Violation::AcknowledgesUnsent);
         }
-        outbound.log.forget(received);
-        outbound.position = received;
-        outbound.asked = received;
+        outbound.log.forget(received.max(outbound.log.start()));
+        outbound.go_back();
         outbound.granted = turn;
         outbound.sending = Sending::On(id);
         Ok(())
     }
 
-    pub(super) fn on_acknowledge(&mut self, received: u64) -> Result<(), Violation> {
-        if received > self.outbound.log.end() {
+    pub(super) fn on_acknowledge(&mut self, received: u64, ahead: u64) -> Result<(), Violation> {
+        let Outbound { log, position, ahead: before, .. } = &mut self.outbound;
+        if received.saturating_add(ahead) > log.end() {
             return Err(Violation::AcknowledgesUnsent);
         }
         // An earlier one may come late, by another path.
-        self.outbound.log.forget(received.max(self.outbound.log.start()));
-        self.outbound.position = self.outbound.position.max(self.outbound.log.start());
+        if received + ahead >= log.start() + *before {
+            log.forget(received.max(log.start()));
+            *before = (received + ahead).saturating_sub(log.start());
+            *position = log.start().max(*position);
+        }
         Ok(())
     }
 }

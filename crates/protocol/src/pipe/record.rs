@@ -14,13 +14,16 @@ const PROBE: u8 = 0x04;
 const MOVE: u8 = 0x05;
 const GO: u8 = 0x06;
 const END: u8 = 0x07;
+const PART: u8 = 0x08;
+/// Whoever does not know it takes bytes from one path at a time, as BYTES.
+const LANES: u8 = 0x40;
 /// Kinds that a receiver who does not know them skips; every other unknown kind ends the pipe.
 const IGNORABLE: std::ops::RangeInclusive<u8> = 0x40..=0x7f;
 
 /// Longest record that is neither a greeting nor payload: kind and three numbers.
 const CONTROL: u64 = 1 + 3 * varint::LONGEST as u64;
-/// Bytes in front of the payload of a BYTES record, at most.
-pub(super) const BYTES_HEAD: usize = varint::LONGEST + 1;
+/// Bytes in front of the payload of a BYTES or PART record, at most.
+pub(super) const BYTES_HEAD: usize = 2 * varint::LONGEST + 1;
 
 /// What a side says first on a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,9 +43,10 @@ pub enum Greeting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Record {
     Greeting(Greeting),
-    /// So many bytes have been received.
+    /// So many bytes have been received, and so many behind a gap.
     Acknowledge {
         received: u64,
+        ahead: u64,
     },
     /// Acknowledge, please.
     Probe,
@@ -62,6 +66,8 @@ pub(super) enum Record {
     End {
         code: u64,
     },
+    /// I take parts, by any path.
+    Lanes,
 }
 
 impl Record {
@@ -74,11 +80,13 @@ impl Record {
         match *self {
             Self::Greeting(Greeting::Open(_)) => put(OPEN, &[]),
             Self::Greeting(Greeting::Attach { .. }) => put(ATTACH, &[]),
-            Self::Acknowledge { received } => put(ACKNOWLEDGE, &[received]),
+            Self::Acknowledge { received, ahead: 0 } => put(ACKNOWLEDGE, &[received]),
+            Self::Acknowledge { received, ahead } => put(ACKNOWLEDGE, &[received, ahead]),
             Self::Probe => put(PROBE, &[]),
             Self::Move { turn, after, until } => put(MOVE, &[turn, after, until]),
             Self::Go { turn, received } => put(GO, &[turn, received]),
             Self::End { code } => put(END, &[code]),
+            Self::Lanes => put(LANES, &[]),
         }
         match self {
             Self::Greeting(Greeting::Open(key)) => body.extend_from_slice(&key.0),
@@ -90,18 +98,19 @@ impl Record {
     }
 }
 
-/// Appends everything of a BYTES record but its payload.
-pub(super) fn put_bytes_head(payload: u64, out: &mut Vec<u8>) {
-    varint::put(payload + 1, out);
-    out.push(BYTES);
+/// Appends everything of a BYTES record but its payload; of a PART record where it is said `at` which byte that begins.
+pub(super) fn put_bytes_head(payload: u64, at: Option<u64>, out: &mut Vec<u8>) {
+    varint::put(payload + 1 + at.map_or(0, varint::length) as u64, out);
+    out.push(if at.is_some() { PART } else { BYTES });
+    at.into_iter().for_each(|at| varint::put(at, out));
 }
 
 /// What came by a path.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Item<'a> {
     Record(Record),
-    /// The next payload of a BYTES record, or a part of it.
-    Bytes(&'a [u8]),
+    /// The next payload of a BYTES record, or some of it; of a PART record, with the offset of its first byte.
+    Bytes(Option<u64>, &'a [u8]),
 }
 
 /// Cuts what comes by a path into records. Payload is handed on as it arrives: no more is held than one record without payload.
@@ -109,13 +118,15 @@ pub(super) enum Item<'a> {
 pub(super) struct Decoder {
     head: Vec<u8>,
     payload: u64,
+    /// Where the payload begins, if it is said.
+    at: Option<u64>,
     skip: u64,
 }
 
 /// A record's start that could be read.
 enum Head {
     Record(Record),
-    Bytes { length: u64 },
+    Bytes { at: Option<u64>, length: u64 },
     Ignored { length: u64 },
 }
 
@@ -130,12 +141,14 @@ impl Decoder {
             if self.payload > 0 {
                 let piece = cut(input, self.payload);
                 self.payload -= piece.len() as u64;
-                return Ok(Some(Item::Bytes(piece)));
+                let at = self.at;
+                self.at = at.map(|at| at + piece.len() as u64);
+                return Ok(Some(Item::Bytes(at, piece)));
             }
             match self.take_head(input)? {
                 None => return Ok(None),
                 Some(Head::Record(record)) => return Ok(Some(Item::Record(record))),
-                Some(Head::Bytes { length }) => self.payload = length,
+                Some(Head::Bytes { at, length }) => (self.at, self.payload) = (at, length),
                 Some(Head::Ignored { length }) => self.skip = length,
             }
         }
@@ -177,7 +190,7 @@ pub fn greeting(bytes: &[u8]) -> Result<Option<(Greeting, usize)>, Violation> {
 }
 
 /// Takes up to `most` bytes off the front.
-fn cut<'a>(input: &mut &'a [u8], most: u64) -> &'a [u8] {
+pub(super) fn cut<'a>(input: &mut &'a [u8], most: u64) -> &'a [u8] {
     let (piece, rest) = input.split_at(usize::try_from(most).unwrap_or(usize::MAX).min(input.len()));
     *input = rest;
     piece
@@ -186,21 +199,26 @@ fn cut<'a>(input: &mut &'a [u8], most: u64) -> &'a [u8] {
 /// Reads a record up to its payload; `None` while bytes are missing.
 fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, Violation> {
     let mut rest = bytes;
-    let length = match varint::take(&mut rest) {
-        Ok(0) | Err(NoNumber::Malformed) => return Err(Violation::MalformedRecord),
-        Ok(length) => length - 1,
-        Err(NoNumber::Short) => return Ok(None),
-    };
+    let Some(length) = number(&mut rest)? else { return Ok(None) };
+    let length = length.checked_sub(1).ok_or(Violation::MalformedRecord)?;
     if length > limits::PIPE_RECORD {
         return Err(Violation::RecordTooLong);
     }
-    let Some((&kind, rest)) = rest.split_first() else { return Ok(None) };
+    let Some((&kind, mut rest)) = rest.split_first() else { return Ok(None) };
     let used = bytes.len() - rest.len();
     let most = match kind {
-        BYTES if length == 0 => return Err(Violation::MalformedRecord),
-        BYTES => return Ok(Some((Head::Bytes { length }, used))),
+        BYTES | PART => {
+            let before = rest.len();
+            let at = if kind == PART { number(&mut rest)? } else { None };
+            if kind == PART && at.is_none() {
+                return Ok(None);
+            }
+            let head = before - rest.len();
+            let length = length.checked_sub(head as u64).filter(|length| *length > 0).ok_or(Violation::MalformedRecord)?;
+            return Ok(Some((Head::Bytes { at, length }, used + head)));
+        }
         OPEN | ATTACH => limits::PIPE_GREETING,
-        ACKNOWLEDGE..=END => CONTROL,
+        ACKNOWLEDGE..=END | LANES => CONTROL,
         kind if IGNORABLE.contains(&kind) => return Ok(Some((Head::Ignored { length }, used))),
         kind => return Err(Violation::UnknownRecord(kind)),
     };
@@ -210,6 +228,15 @@ fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, Violation> {
     let Some(fields) = rest.get(..length as usize) else { return Ok(None) };
     let record = parse_fields(kind, fields).ok_or(Violation::MalformedRecord)?;
     Ok(Some((Head::Record(record), used + fields.len())))
+}
+
+/// Takes a number off the front; `None` while bytes of it are missing.
+fn number(bytes: &mut &[u8]) -> Result<Option<u64>, Violation> {
+    match varint::take(bytes) {
+        Ok(number) => Ok(Some(number)),
+        Err(NoNumber::Short) => Ok(None),
+        Err(NoNumber::Malformed) => Err(Violation::MalformedRecord),
+    }
 }
 
 fn parse_fields(kind: u8, mut fields: &[u8]) -> Option<Record> {
@@ -224,11 +251,12 @@ fn parse_fields(kind: u8, mut fields: &[u8]) -> Option<Record> {
     }
     let mut number = || varint::take(&mut fields).ok();
     let record = match kind {
-        ACKNOWLEDGE => Record::Acknowledge { received: number()? },
+        ACKNOWLEDGE => Record::Acknowledge { received: number()?, ahead: number().unwrap_or(0) },
         PROBE => Record::Probe,
         MOVE => Record::Move { turn: number()?, after: number()?, until: number()? },
         GO => Record::Go { turn: number()?, received: number()? },
         END => Record::End { code: number()? },
+        LANES => Record::Lanes,
         _ => return None,
     };
     fields.is_empty().then_some(record)

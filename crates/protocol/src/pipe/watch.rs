@@ -39,8 +39,9 @@ impl Patience {
     #[must_use]
     pub fn silence(&self) -> Duration {
         self.round_trip.map_or(PIPE_FIRST_PATIENCE, |(smoothed, variation)| {
-            let silence = 3.0 * (smoothed + 4.0 * variation);
-            Duration::from_secs_f64(silence.min(PIPE_MOST_PATIENCE.as_secs_f64())).max(PIPE_LEAST_PATIENCE)
+            // Converts with saturation; no round trip is negative.
+            let silence = Duration::from_millis((3_000.0 * (smoothed + 4.0 * variation)) as u64);
+            silence.clamp(PIPE_LEAST_PATIENCE, PIPE_MOST_PATIENCE)
         })
     }
 }

@@ -27,8 +27,8 @@ use std::{collections::VecDeque, time::Duration};
 use super::Patience;
 use crate::{
     limits::{
-        PIPE_BATCH, PIPE_FAST, PIPE_FIRST_WINDOW, PIPE_LEAST_BATCH, PIPE_LEAST_WINDOW, PIPE_MOST_BATCH, PIPE_SLACK, PIPE_TURNS,
-        PIPE_TURNS_WINDOW, PIPE_UNACKNOWLEDGED,
+        PIPE_BATCH, PIPE_FAST, PIPE_FIRST_WINDOW, PIPE_LANE_AFTER, PIPE_LANE_HOLDS, PIPE_LANE_WAY, PIPE_LEAST_BATCH, PIPE_LEAST_WINDOW,
+        PIPE_MOST_BATCH, PIPE_SLACK, PIPE_TURNS, PIPE_TURNS_WINDOW, PIPE_UNACKNOWLEDGED,
     },
     time::Time,
 };
@@ -64,6 +64,13 @@ pub struct Window {
     rate: Best,
     round_trip: Option<RoundTrip>,
     patience: Patience,
+    /// By how many paths bytes go at once.
+    lanes: u64,
+    /// When something was acknowledged last, and whether that took so long lately that something was lost.
+    heard: Time,
+    stalled: bool,
+    /// At how many more looks losses held the carrier back than did not.
+    held_back: u32,
 }
 
 /// The shortest round trip.
@@ -89,6 +96,10 @@ impl Window {
             rate: Best::new(now, RATE_COUNTS),
             round_trip: None,
             patience: Patience::default(),
+            lanes: 1,
+            heard: now,
+            stalled: false,
+            held_back: 0,
         }
     }
 
@@ -100,7 +111,26 @@ impl Window {
     /// Bytes that may be under way.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.bytes
+        self.bytes + (self.lanes - 1) * PIPE_LANE_HOLDS
+    }
+
+    /// By so many paths bytes go at once; the others have bytes waiting with their carriers as well.
+    pub fn lanes(&mut self, lanes: usize) {
+        self.lanes = lanes.max(1) as u64;
+    }
+
+    /// Whether another path beside this one would bring more: there is `more` to send, and at most looks something was lost since the last one, or the
+    /// carrier takes less than might be under way. So it is its own control of congestion that holds it back, and not the rate of the link: there the
+    /// window fills, and what arrives is acknowledged evenly. To be called four times a second.
+    pub fn wants_lane(&mut self, more: bool) -> bool {
+        let way = self.round_trip.map_or(0.0, |round_trip| round_trip.seconds);
+        let stalled = std::mem::take(&mut self.stalled);
+        let fills = !stalled && self.sent - self.acknowledged + PIPE_LEAST_BATCH as u64 > self.bytes();
+        self.held_back = match more && !fills && way >= PIPE_LANE_WAY.as_secs_f64() {
+            true => self.held_back + 1,
+            false => self.held_back.saturating_sub(1),
+        };
+        self.held_back >= PIPE_LANE_AFTER
     }
 
     /// Bytes to put together at once for the path. Whatever is urgent and comes a moment later has to wait for them.
@@ -108,7 +138,7 @@ impl Window {
     pub fn batch(&self) -> usize {
         match self.rate.best() {
             // Converts with saturation; a rate is never negative.
-            Some(rate) if rate < PIPE_FAST => ((rate * PIPE_BATCH.as_secs_f64()) as usize).max(PIPE_LEAST_BATCH),
+            Some(rate) if rate < PIPE_FAST => ((rate / self.lanes as f64 * PIPE_BATCH.as_secs_f64()) as usize).max(PIPE_LEAST_BATCH),
             _ => PIPE_MOST_BATCH,
         }
     }
@@ -121,6 +151,7 @@ impl Window {
         if self.sent == self.acknowledged {
             // Nothing was under way: how long that lasted says nothing of the path.
             self.since = (now, self.acknowledged);
+            self.heard = now;
             // The line is empty as it is: what comes first shows how long the way is.
             self.round_trip = self.round_trip.filter(|round_trip| now.since(round_trip.at) < ROUND_TRIP_COUNTS);
         }
@@ -150,11 +181,16 @@ impl Window {
         let RoundTrip { seconds, draining, .. } = *round_trip;
         self.note_rate(seconds, now);
         let Some(rate) = self.rate.best() else { return };
+        // An acknowledgement is asked for behind each quarter of the window.
+        self.stalled |= now.since(self.heard).as_secs_f64() > seconds + 1.5 * self.bytes as f64 / 4.0 / rate;
+        self.heard = now;
         let wanted = match draining {
             Some(_) => rate * seconds * DRAINING,
             // On a long way half a round trip more, or it would never be found out what the way can do.
             None => {
                 let turns = (rate * PIPE_TURNS.as_secs_f64()).min(PIPE_TURNS_WINDOW as f64);
+                // Where there are several paths, it is not processors that are waited for.
+                let turns = if self.lanes > 1 { 0.0 } else { turns };
                 turns.max(rate * (seconds + PIPE_SLACK.as_secs_f64().max(seconds / 2.0)))
             }
         };
@@ -327,6 +363,36 @@ mod tests {
         };
         assert_eq!(round(10, 5_000), PIPE_UNACKNOWLEDGED);
         assert_eq!(round(400, 60_000), PIPE_UNACKNOWLEDGED, "a full window each round trip, however long that is");
+    }
+
+    /// Whether another path is wanted after two seconds in which this much arrived at each of these moments, of as much as the window lets be sent at
+    /// most; in milliseconds and bytes.
+    fn wants_lane(most: u64, arrivals: impl Fn(u64) -> bool) -> bool {
+        let at = |milliseconds| Time::from_origin(Duration::from_millis(milliseconds));
+        let mut window = Window::new(0, at(0));
+        let (mut sent, mut last, mut wanted) = (0, 0, false);
+        for now in 0..2_000 {
+            if arrivals(now) {
+                last = sent;
+                window.acknowledged(sent, at(now));
+            }
+            if sent - last < window.bytes().min(most) {
+                sent = last + window.bytes().min(most);
+                window.sent(sent, at(now));
+            }
+            if now % 250 == 0 {
+                wanted |= window.wants_lane(true);
+            }
+        }
+        wanted
+    }
+
+    #[test]
+    fn another_path_is_wanted_where_losses_hold_back_the_carrier_and_not_where_the_link_does() {
+        assert!(!wants_lane(u64::MAX, |now| now % 40 == 0), "the link takes all that it is given");
+        assert!(wants_lane(30_000, |now| now % 40 == 0), "the carrier takes less");
+        assert!(wants_lane(u64::MAX, |now| now % 40 == 0 && now % 200 < 80), "something was lost every fifth of a second");
+        assert!(!wants_lane(30_000, |now| now % 4 == 0), "there is no way to speak of");
     }
 
     #[test]
