@@ -27,7 +27,6 @@ const ALONE = 30
 const PAUSE = { alone: 5, beside: 20 }
 
 const [kind] = process.argv.slice(2)
-const LANES = Number(process.env.SHOAL_LANES ?? 1)
 const url = await serve()
 const browser = await launch(kind)
 let page
@@ -72,10 +71,10 @@ const CALLS = {
   direct: ({ within }) => page.evaluate((within) => Promise.race([window.direct, new Promise((resolve) => setTimeout(resolve, within, null))]), within),
   /** How it stands with a peer, and why. */
   way: ({ peer }) => page.evaluate(wayTo, peer),
-  /** A data channel without anything of ours: what the two browsers make of the link by themselves. Its offer, its answer, and the bytes. */
-  offer: ({ stun }) => page.evaluate(offer, stun, LANES),
+  /** Data channels without anything of ours, each of its own connection: what the browsers make of the link. Offers, answers, and the bytes. */
+  offer: ({ stun, count }) => page.evaluate(offer, stun, count),
   reply: ({ stun, description, bytes }) => page.evaluate(reply, stun, description, bytes),
-  send: ({ description, bytes }) => page.evaluate(send, description, bytes, LANES > 1 ? 65_536 : 1_048_576),
+  send: ({ description, bytes }) => page.evaluate(send, description, bytes),
   /** Waits for all of them. @returns milliseconds since the channel was open */
   received: ({ within }) => page.evaluate((within) => Promise.race([window.received, new Promise((resolve) => setTimeout(resolve, within, null))]), within),
 }
@@ -143,7 +142,8 @@ async function fetchFrom(cid, peer, within) {
     path = progress.path ?? path
   }
   const { length } = await window.shoal.fetchContent(cid, { from: [peer], signal: AbortSignal.timeout(within), onProgress }).finally(() => clearInterval(listening))
-  return { length, first: first ?? since(), all: since(), path, direct, silence }
+  const lanes = (await window.shoal.connections()).filter((connection) => connection.peer === peer && connection.path === 'direct')
+  return { length, first: first ?? since(), all: since(), path, lanes: lanes.length, direct, silence }
 }
 
 /** Both keep what they talk over in the page's globals, until the next page. Several connections share the bytes. */
@@ -170,8 +170,9 @@ async function reply(stun, offers, size) {
 }
 
 /** Each takes the next message when it has room for one. */
-async function send(answers, size, most) {
+async function send(answers, size) {
   const { raw, channels } = window
+  const most = 1_048_576 / channels.length
   let left = size
   for (const channel of channels) {
     channel.bufferedAmountLowThreshold = most / 4

@@ -34,6 +34,7 @@ struct Climb {
     pages: Duration,
     silence: Duration,
     path: String,
+    lanes: u64,
 }
 
 /// All links, one after the other.
@@ -81,9 +82,9 @@ fn measure(lab: &mut Lab, rung: &Rung) -> Result<Climb, Problem> {
     let tcp = if undisturbed { Some(pump::tcp(SENDER, address(), RECEIVER, rung.bytes)?) } else { None };
     lab.renew()?;
     let time = |milliseconds: f64| Duration::from_secs_f64(milliseconds / 1_000.0);
-    let raw = if rung.raw {
+    let raw = if rung.raw > 0 {
         let [receiver, sender] = lab.two([RECEIVER, SENDER])?;
-        receiver.raw(sender, rung.bytes, FILE)?.map(time)
+        receiver.raw(sender, rung.raw, rung.bytes, FILE)?.map(time)
     } else {
         None
     };
@@ -103,6 +104,7 @@ fn measure(lab: &mut Lab, rung: &Rung) -> Result<Climb, Problem> {
         pages: time(got.all),
         silence: time(got.silence),
         path: got.path.unwrap_or_default(),
+        lanes: got.lanes,
     })
 }
 
@@ -148,7 +150,12 @@ fn judge(rung: &Rung, result: &Climb, counts: &mut Counts) {
         percent(result.tcp),
         percent(result.raw),
     );
-    counts.claim(true, &format!("{what}: {} bytes arrived in {:.1} s, {} in the end", rung.bytes, result.pages.as_secs_f64(), result.path));
+    let Climb { path, lanes, .. } = result;
+    let seconds = result.pages.as_secs_f64();
+    counts.claim(
+        true,
+        &format!("{what}: {} bytes arrived in {seconds:.1} s, {path} in the end, where {lanes} direct connections stood", rung.bytes),
+    );
     let dark = match rung.event {
         Event::Nothing => return share_of_tcp(rung, share, counts),
         Event::Blackout(seconds) => Duration::from_secs(seconds),

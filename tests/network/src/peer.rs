@@ -47,6 +47,9 @@ pub(crate) struct Got {
     pub(crate) path: Option<String>,
     /// When a direct connection stood, if within the time.
     pub(crate) direct: Option<f64>,
+    /// Direct connections that stood in the end.
+    #[serde(default)]
+    pub(crate) lanes: u64,
     /// For how long nothing came, at most; where the peer notes it.
     #[serde(default)]
     pub(crate) silence: f64,
@@ -138,10 +141,10 @@ impl Peer {
         self.ask(&json!({ "call": "way", "peer": peer }), Duration::ZERO)
     }
 
-    /// Gets bytes from another page by a data channel without anything of ours. Milliseconds from when it was open.
-    pub(crate) fn raw(&mut self, sender: &mut Self, bytes: u64, within: Duration) -> Result<Option<f64>, Problem> {
+    /// Gets bytes from another page by so many data channels without anything of ours. Milliseconds from when the first was open.
+    pub(crate) fn raw(&mut self, sender: &mut Self, count: u32, bytes: u64, within: Duration) -> Result<Option<f64>, Problem> {
         let stun = relay::stun();
-        let offer: String = sender.ask(&json!({ "call": "offer", "stun": stun }), Duration::ZERO)?;
+        let offer: String = sender.ask(&json!({ "call": "offer", "stun": stun, "count": count }), Duration::ZERO)?;
         let answer: String = self.ask(&json!({ "call": "reply", "stun": stun, "description": offer, "bytes": bytes }), Duration::ZERO)?;
         let _all: u64 = sender.ask(&json!({ "call": "send", "description": answer, "bytes": bytes }), Duration::ZERO)?;
         self.ask(&json!({ "call": "received", "within": within.as_millis() as u64 }), within)

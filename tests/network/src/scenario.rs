@@ -170,9 +170,9 @@ pub struct Rung {
     pub bytes: u64,
     /// Share of TCP's speed in percent, at least; nothing: only told.
     pub percent_of_tcp: Option<u64>,
-    /// Whether a data channel without anything of ours carries as much, too, to be compared.
+    /// So many data channels without anything of ours, each of a connection of its own, carry as much together, to be compared.
     #[serde(default)]
-    pub raw: bool,
+    pub raw: u32,
     /// What is urgent makes round trips beside a transfer, each so many times as long as one alone, at most; nothing: none is made.
     pub urgent_times: Option<f64>,
     /// What happens on the way.
