@@ -125,6 +125,8 @@ pub const PIPE_LANE_HOLDS: u64 = 16 * 1024;
 pub const PIPE_LANE_AFTER: u32 = 3;
 /// The shortest round trip of a path beside which another is opened: on shorter ones it is processors that are waited for.
 pub const PIPE_LANE_WAY: Duration = Duration::from_millis(8);
+/// For how long bytes go by one path only when something urgent was sent: a person who waits for one thing asks for the next within it.
+pub const PIPE_LANES_REST: Duration = Duration::from_secs(1);
 /// Pieces of one pipe that may be held behind gaps: far more than four lanes leave of [`PIPE_UNACKNOWLEDGED`]. Whoever makes more is dropped.
 pub const PIPE_GAPS: usize = 4_096;
 /// Longest greeting, in bytes: today's take 18; the rest is room for later fields, which are ignored here.

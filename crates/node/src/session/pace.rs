@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use litemap::LiteMap;
 use shoal_protocol::{
+    limits::PIPE_LANES_REST,
     pipe::{PathId, Patience, Window},
     time::Time,
 };
@@ -17,11 +18,13 @@ pub(super) struct Pace {
     clock: Clock,
     path: Option<PathId>,
     window: Window,
+    /// How often something urgent was sent, and until when all goes by one path for its sake.
+    urgent: (u64, Time),
 }
 
 impl Pace {
     pub(super) fn new() -> Self {
-        Self { clock: Clock::default(), path: None, window: Window::new(0, Time::default()) }
+        Self { clock: Clock::default(), path: None, window: Window::new(0, Time::default()), urgent: (0, Time::default()) }
     }
 
     /// Whether another path beside the one in use would bring more.
@@ -39,14 +42,14 @@ impl Inner {
     /// How long the path in use may be silent, and what time it is.
     pub(super) fn patience(&mut self) -> (Duration, Time) {
         let wanted = self.pipe.sends_on();
-        let Pace { clock, path, window } = &mut self.pace;
+        let Pace { clock, path, window, .. } = &mut self.pace;
         let patience = if *path == wanted { *window.patience() } else { known(&self.paths, wanted) };
         (patience.silence(), clock.now())
     }
 
     /// To be called when something was sent or came.
     pub(super) fn pace(&mut self) {
-        let Pace { clock, path, window } = &mut self.pace;
+        let Pace { clock, path, window, urgent } = &mut self.pace;
         let now = clock.now();
         let (acknowledged, sent) = self.pipe.under_way();
         let current = self.pipe.sent_on();
@@ -55,7 +58,12 @@ impl Inner {
             (*path, *window) = (current, Window::new(acknowledged, now));
             *window.patience() = known(&self.paths, current);
         }
-        window.lanes(self.pipe.lanes());
+        if urgent.0 != self.session.urgents() {
+            *urgent = (self.session.urgents(), now + PIPE_LANES_REST);
+        }
+        let alone = now < urgent.1;
+        self.pipe.alone(alone);
+        window.lanes(if alone { 1 } else { self.pipe.lanes() });
         window.acknowledged(acknowledged, now);
         window.sent(sent, now);
         self.pipe.limit(window.bytes());

@@ -32,6 +32,8 @@ pub(super) struct Outbound {
     ahead: u64,
     /// The other side takes parts, so nothing is sent without its offset from here on.
     parts: Option<u64>,
+    /// Whether all goes by one path for now.
+    alone: bool,
 }
 
 impl Default for Outbound {
@@ -47,6 +49,7 @@ impl Default for Outbound {
             asked: 0,
             ahead: 0,
             parts: None,
+            alone: false,
         }
     }
 }
@@ -181,7 +184,7 @@ impl Pipe {
 
     fn carries(&self, id: PathId) -> bool {
         let on = match self.outbound.sending {
-            Sending::On(path) => path == id || self.is_lane(path, id),
+            Sending::On(path) => path == id || (!self.outbound.alone && self.is_lane(path, id)),
             _ => false,
         };
         on && self.ending.is_none() && self.violation.is_none()
@@ -206,10 +209,15 @@ impl Pipe {
         sends == Some(id) || takes == Some(id) || sends.is_some_and(|path| self.is_lane(path, id))
     }
 
-    /// By how many paths bytes go at once.
+    /// By how many paths bytes go at once, or might.
     #[must_use]
     pub fn lanes(&self) -> usize {
-        self.paths.keys().filter(|id| self.carries(**id)).count()
+        self.sends_on().map_or(0, |main| self.paths.keys().filter(|id| **id == main || self.is_lane(main, **id)).count())
+    }
+
+    /// Whether bytes go by one path for now, whatever others there are: what is urgent would wait for the slowest of them.
+    pub fn alone(&mut self, alone: bool) {
+        self.outbound.alone = alone;
     }
 
     /// Nothing was acknowledged for too long: the paths in use seem not to deliver, and are used only where there is no other until the other side

@@ -182,6 +182,8 @@ pub struct Session {
     control: VecDeque<StreamId>,
     /// Streams with data, in turn.
     urgent: VecDeque<StreamId>,
+    /// How often something urgent was to be sent.
+    urgents: u64,
     bulk: VecDeque<StreamId>,
     ping: Option<Ping>,
     pong_owed: Option<[u8; 8]>,
@@ -215,6 +217,7 @@ impl Session {
             unsent: 0,
             control: VecDeque::new(),
             urgent: VecDeque::new(),
+            urgents: 0,
             bulk: VecDeque::new(),
             ping: None,
             pong_owed: None,
@@ -359,6 +362,12 @@ impl Session {
     #[must_use]
     pub fn held(&self) -> Held {
         Held { received: self.inbound.held(), unsent: self.unsent, streams: self.streams.len() }
+    }
+
+    /// How often something urgent was to be sent so far.
+    #[must_use]
+    pub fn urgents(&self) -> u64 {
+        self.urgents
     }
 
     fn may_open(&self) -> bool {

@@ -152,7 +152,10 @@ impl Session {
         }
         entry.data_queued = true;
         Some(match entry.priority {
-            Priority::Urgent => &mut self.urgent,
+            Priority::Urgent => {
+                self.urgents += 1;
+                &mut self.urgent
+            }
             Priority::Bulk => &mut self.bulk,
         })
     }
