@@ -74,6 +74,6 @@ impl Inner {
 fn known(paths: &LiteMap<PathId, Carrying>, path: Option<PathId>) -> Patience {
     let mut patience = Patience::default();
     let took = path.and_then(|id| paths.get(&id)).and_then(|carrying| carrying.route.round_trip.get());
-    took.into_iter().for_each(|milliseconds| patience.note(Duration::from_micros((milliseconds * 1_000.0) as u64)));
+    took.into_iter().for_each(|milliseconds| patience.guess(Duration::from_micros((milliseconds * 1_000.0) as u64)));
     patience
 }

@@ -23,16 +23,25 @@ use crate::{
 pub struct Patience {
     /// The smoothed round trip and its variation, in seconds.
     round_trip: Option<(f64, f64)>,
+    /// It is only a guess.
+    guessed: bool,
 }
 
 impl Patience {
     /// A round trip took so long, waiting in line and being lost on the way included.
     pub fn note(&mut self, took: Duration) {
         let took = took.as_secs_f64();
-        self.round_trip = Some(match self.round_trip {
+        let known = self.round_trip.filter(|_| !std::mem::take(&mut self.guessed));
+        self.round_trip = Some(match known {
             None => (took, took / 2.0),
             Some((smoothed, variation)) => (smoothed + (took - smoothed) / 8.0, variation + ((took - smoothed).abs() - variation) / 4.0),
         });
+    }
+
+    /// A round trip of something else took so long, before any is known of what the path carries: it may have waited behind that, and counts until then.
+    pub fn guess(&mut self, took: Duration) {
+        self.note(took);
+        self.guessed = true;
     }
 
     /// So long.
@@ -147,6 +156,15 @@ mod tests {
     #[test]
     fn no_path_is_waited_for_longer_than_ten_seconds() {
         assert_eq!(given_up(&[30_000; 20], u64::MAX), Some(10_000));
+    }
+
+    #[test]
+    fn a_guess_is_forgotten_at_the_first_round_trip() {
+        let mut patience = Patience::default();
+        patience.guess(Duration::from_millis(700));
+        assert!(patience.silence() > Duration::from_secs(6));
+        patience.note(Duration::from_millis(50));
+        assert_eq!(patience.silence(), PIPE_LEAST_PATIENCE);
     }
 
     #[test]
