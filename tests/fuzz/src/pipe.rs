@@ -10,6 +10,8 @@ use shoal_protocol::{
 
 use crate::input::{Input, content, contents, varint};
 
+/// Bytes of the stream with the offset of their first.
+const PART: u8 = 0x08;
 /// The most that one input moves each way.
 const MOST: u64 = 8 << 20;
 
@@ -91,7 +93,7 @@ impl World {
         let mut rest = unread.as_slice();
         let End { pipe, read, .. } = &mut self.ends[who];
         while let Some(bytes) = pipe.receive(id, &mut rest).expect("an honest peer") {
-            for byte in bytes {
+            for byte in bytes.iter() {
                 assert_eq!(*byte, content(0, 1 - who, *read), "at {read}");
                 *read += 1;
             }
@@ -205,7 +207,7 @@ pub(crate) fn hostile(data: &[u8]) {
     let mut pipe = Pipe::new(Key([1; 16]));
     let mut ids: Vec<PathId> = Vec::new();
     let mut before = pipe.counts();
-    let mut received = 0;
+    let (mut received, mut parts) = (0, false);
     while !input.is_empty() {
         let id = ids.get(input.below(256) % ids.len().max(1)).copied();
         match (input.below(10), id) {
@@ -231,14 +233,16 @@ pub(crate) fn hostile(data: &[u8]) {
                 pipe.transmit(id, most, |room| Vec::from([Bytes::from(vec![3; fresh.min(room)])]));
             }
             (_, Some(id)) => {
-                let bytes = records(&mut input);
+                let (bytes, with_parts) = records(&mut input);
+                parts |= with_parts;
                 let mut rest = bytes.as_slice();
                 loop {
                     // The bytes themselves may be what another path waited for to take over.
                     let from = pipe.takes_from();
                     match pipe.receive(id, &mut rest) {
                         Ok(Some(piece)) => {
-                            assert!([from, pipe.takes_from()].contains(&Some(id)), "taken from a path that was not granted");
+                            // Parts say where they belong, and come by any path.
+                            assert!(parts || [from, pipe.takes_from()].contains(&Some(id)), "taken from a path that was not granted");
                             received += piece.len() as u64;
                         }
                         Ok(None) => break,
@@ -268,20 +272,33 @@ fn greeting_of(input: &mut Input<'_>) -> Vec<u8> {
     said
 }
 
-fn records(input: &mut Input<'_>) -> Vec<u8> {
-    let mut out = Vec::new();
+/// Some records, and whether parts may be among them.
+fn records(input: &mut Input<'_>) -> (Vec<u8>, bool) {
+    let (mut out, mut parts) = (Vec::new(), false);
     for _ in 0..1 + input.below(4) {
         match input.below(8) {
-            0 => out.extend_from_slice(&input.bytes(usize::MAX)),
+            0 => {
+                out.extend_from_slice(&input.bytes(usize::MAX));
+                parts = true;
+            }
             1 | 2 => record(2, &[], &vec![5; input.length(usize::MAX)], &mut out),
             3 => record(3, &[input.length(usize::MAX) as u64], &[], &mut out),
             4 => record(4, &[], &[], &mut out),
             5 => record(5, &[input.below(4) as u64, input.below(4) as u64, input.length(usize::MAX) as u64], &[], &mut out),
             6 => record(6, &[input.below(4) as u64, input.length(usize::MAX) as u64], &[], &mut out),
-            _ => record(input.byte(), &[input.number(), input.number()], &[], &mut out),
+            _ => match input.byte() {
+                0x80.. => {
+                    record(PART, &[input.length(usize::MAX) as u64], &vec![6; 1 + input.length(usize::MAX)], &mut out);
+                    parts = true;
+                }
+                kind => {
+                    record(kind, &[input.number(), input.number()], &[], &mut out);
+                    parts |= kind == PART;
+                }
+            },
         }
     }
-    out
+    (out, parts)
 }
 
 fn record(kind: u8, numbers: &[u64], rest: &[u8], out: &mut Vec<u8>) {

@@ -60,6 +60,7 @@ impl Inbound {
         at += cut(&mut bytes, self.received.saturating_sub(at)).len() as u64;
         if at == self.received {
             self.received += bytes.len() as u64;
+            self.forget_what_came();
             return Ok(bytes);
         }
         while !bytes.is_empty() {
@@ -82,12 +83,25 @@ impl Inbound {
         Ok(bytes)
     }
 
+    /// Forgets of what is held what came once more, in order: it counts once.
+    fn forget_what_came(&mut self) {
+        while let Some((at, piece)) = self.held.first_mut().filter(|(at, _)| *at < self.received) {
+            // No more than the piece has.
+            let again = (self.received - *at).min(piece.len() as u64);
+            piece.drain(..again as usize);
+            *at += again;
+            self.ahead -= again;
+            if piece.is_empty() {
+                self.held.remove(0);
+            }
+        }
+    }
+
     /// What was held and is the next piece of the stream now.
     fn release(&mut self) -> Option<Vec<u8>> {
-        self.held.first().filter(|(at, _)| *at <= self.received)?;
-        let (at, mut piece) = self.held.remove(0);
+        self.held.first().filter(|(at, _)| *at == self.received)?;
+        let (_, piece) = self.held.remove(0);
         self.ahead -= piece.len() as u64;
-        piece.drain(..piece.len().min((self.received - at) as usize));
         self.received += piece.len() as u64;
         Some(piece)
     }
@@ -218,5 +232,24 @@ impl Pipe {
     pub(super) fn acknowledgement_due(&self, id: PathId) -> bool {
         let Inbound { received, ahead, acknowledged, current, .. } = self.inbound;
         current == Some(id) && received + ahead - acknowledged >= limits::PIPE_ACKNOWLEDGE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_early_and_comes_again_in_order_counts_once() {
+        let mut inbound = Inbound::default();
+        assert_eq!(inbound.take(10, &[1; 10]), Ok(&[][..]));
+        assert_eq!(inbound.take(30, &[3; 5]), Ok(&[][..]));
+        assert_eq!(inbound.acknowledge(), Record::Acknowledge { received: 0, ahead: 15 });
+        assert_eq!(inbound.take(0, &[0; 15]), Ok(&[0; 15][..]));
+        assert_eq!(inbound.acknowledge(), Record::Acknowledge { received: 15, ahead: 10 });
+        assert_eq!(inbound.release(), Some(vec![1; 5]));
+        assert_eq!(inbound.take(20, &[2; 20]), Ok(&[2; 20][..]));
+        assert_eq!(inbound.acknowledge(), Record::Acknowledge { received: 40, ahead: 0 });
+        assert_eq!(inbound.release(), None);
     }
 }
