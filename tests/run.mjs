@@ -8,7 +8,7 @@
 import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { buildAll } from '../crates/web/build/all.mjs'
 import { bootstrap } from '../crates/web/build/bootstrap.mjs'
@@ -19,6 +19,7 @@ import { measure, table } from '../crates/web/build/size.mjs'
 import { clock } from '../crates/web/build/steps.mjs'
 import { ensureRust, ensureWasmBindgen } from '../crates/web/build/toolchain.mjs'
 import { ensureBrowsers } from './browsers.mjs'
+import { failures } from './failures.mjs'
 import { ensurePrograms } from './namespace.mjs'
 import { sweepTemporary } from './temporary.mjs'
 
@@ -62,7 +63,7 @@ const STAGES = {
   size: async () => {
     const { rows, over } = await measure()
     console.log(table(rows))
-    for (const sentence of over) console.error(sentence)
+    if (over.length > 0) complain('size', over)
     return { passed: over.length === 0 ? 1 : 0, failed: over.length }
   },
   interop: () => suites('interop'),
@@ -82,6 +83,8 @@ try {
   console.error(`\n${error.message}`)
   process.exit(1)
 }
+/** Of each suite that failed its name and what it said of that. */
+const complaints = []
 const results = []
 for (const [name, stage] of Object.entries(STAGES)) {
   if (values.only && !values.only.includes(name)) continue
@@ -97,16 +100,23 @@ async function perform(name, stage) {
   try {
     counts = await stage()
   } catch (error) {
-    console.error(error.message)
+    complain(name, [error.message])
     counts = { passed: 0, failed: 1 }
   }
   console.log(`${counts.failed === 0 ? '✓' : '✗'} ${name}: ${counts.passed} passed, ${counts.failed} failed, ${clock(began)}`)
   return { name, ...counts, time: clock(began) }
 }
 
+/** Says what failed, and notes it to be said again at the end. */
+function complain(where, lines) {
+  for (const line of lines) console.error(line)
+  complaints.push({ where, lines })
+}
+
 /** Prints what came of it and returns the exit code. The last line is plain, for machines. */
 function summarize(results) {
   const sum = (field) => results.reduce((total, result) => total + result[field], 0)
+  for (const { where, lines } of complaints) console.log(`\n✗ ${where}:\n${lines.map((line) => `  ${line}`).join('\n')}`)
   console.log(`\n━━ summary ━━ (${clock()})`)
   for (const { name, passed, failed, time } of results) console.log(`${failed === 0 ? '✓' : '✗'} ${name.padEnd(10)} ${String(passed).padStart(5)} passed ${String(failed).padStart(4)} failed  ${time}`)
   if (values.only) console.log(`only these stages ran: ${values.only.join(', ')}`)
@@ -135,6 +145,7 @@ async function counted(program, args, count, env = {}) {
   const code = await ended
   const counts = count(lines.join('\n'))
   if (code !== 0 && counts.failed === 0) counts.failed = 1
+  if (counts.failed > 0) complaints.push({ where: basename(args.findLast((word) => /\.(mjs|toml)$/.test(word)) ?? `${program} ${args[0]}`), lines: failures(lines) })
   if (counts.passed + counts.failed === 0) throw new Error(`${program} ${args.join(' ')}: not a single test ran`)
   return counts
 }
@@ -174,10 +185,10 @@ async function nativeTests() {
   return counts
 }
 
-/** The package's TypeScript: its types hold. And the tests of package, its build and web app that need no browser. */
+/** The package's TypeScript: its types hold. And the tests of package, its build, web app and this program that need no browser. */
 async function typescript() {
   await run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', join(root, 'crates', 'web')])
-  const files = ['crates/web/build/test', 'crates/web/ts/test', 'www/test'].map((directory) => join(root, directory, '*.test.mjs'))
+  const files = ['crates/web/build/test', 'crates/web/ts/test', 'www/test', 'tests/test'].map((directory) => join(root, directory, '*.test.mjs'))
   const counts = await counted(process.execPath, ['--test', '--test-reporter=spec', ...files], nodeCounts)
   return { ...counts, passed: counts.passed + 1 }
 }
@@ -200,7 +211,7 @@ async function suites(kind) {
       total.passed += counts.passed
       total.failed += counts.failed
     } catch (error) {
-      console.error(error.message)
+      complain(name, [error.message])
       total.failed += 1
     }
   }
