@@ -35,9 +35,11 @@ for (const [from, to] of [
     assert.ok(relayed < RELAY_MOST, `${relayed} bytes went through the relay`)
     for (const [page, other] of [[receiving, content.peer], [sending, await peerId(receiving)]]) {
       const all = await connections(page)
-      const direct = all.find(({ peer, path, transport }) => peer === other && path === 'direct' && transport === 'webrtc')
-      assert.ok(direct, `no direct connection: ${JSON.stringify(all, null, 2)}\n${await ways(page, [other])}`)
-      assert.ok(direct.bytesSent + direct.bytesReceived >= SIZE, `the direct connection carried only ${direct.bytesSent} + ${direct.bytesReceived} bytes`)
+      // On a busy machine there may be several of them, and the bytes go by all.
+      const direct = all.filter(({ peer, path, transport }) => peer === other && path === 'direct' && transport === 'webrtc')
+      assert.ok(direct.length > 0, `no direct connection: ${JSON.stringify(all, null, 2)}\n${await ways(page, [other])}`)
+      const carried = direct.reduce((sum, { bytesSent, bytesReceived }) => sum + bytesSent + bytesReceived, 0)
+      assert.ok(carried >= SIZE, `direct connections carried only ${carried} bytes: ${JSON.stringify(all, null, 2)}`)
     }
     t.diagnostic(`${(SIZE / 1_000 / arrived.time).toFixed(1)} MB/s, first byte after ${Math.round(arrived.firstByte)} ms, ${relayed} bytes through the relay`)
   })
