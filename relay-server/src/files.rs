@@ -9,10 +9,7 @@ use axum::{
     http::{HeaderValue, header},
     response::{IntoResponse as _, Response},
 };
-use tower_http::{
-    compression::CompressionLayer,
-    services::{ServeDir, ServeFile},
-};
+use tower_http::services::{ServeDir, ServeFile};
 
 /// The folder into which Astro writes files whose names carry a hash of their content.
 const HASHED: &str = "/_astro/";
@@ -33,7 +30,7 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; \
      form-action 'self'; \
      frame-ancestors 'self'";
 
-/// Serves the files under `root`; what is not there is `404.html` if that exists.
+/// Serves the files under `root`, compressed where a `.br` or `.gz` lies beside them; what is not there is `404.html` if that exists.
 pub(crate) fn files(root: &Path) -> Router {
     let directory = ServeDir::new(root).precompressed_br().precompressed_gzip().not_found_service(ServeFile::new(root.join("404.html")));
     let serve = move |request: Request| {
@@ -50,7 +47,7 @@ pub(crate) fn files(root: &Path) -> Router {
             with_headers(response, &path)
         }
     };
-    Router::new().fallback(serve).layer(CompressionLayer::new())
+    Router::new().fallback(serve)
 }
 
 fn with_headers(mut response: Response, path: &str) -> Response {
@@ -59,6 +56,7 @@ fn with_headers(mut response: Response, path: &str) -> Response {
     let cache_control = if keep { "public, max-age=31536000, immutable" } else { "no-cache" };
     for (name, value) in [
         (header::CACHE_CONTROL, cache_control),
+        (header::VARY, "accept-encoding"),
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),

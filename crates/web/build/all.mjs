@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { bootstrap } from './bootstrap.mjs'
 import { cargo } from './cargo.mjs'
+import { compressAll } from './compress.mjs'
 import { unlessFresh } from './fresh.mjs'
 import { npmPrograms, packageFiles, relayServer, root, site, wasmPackage } from './paths.mjs'
 import { run } from './process.mjs'
@@ -37,10 +38,11 @@ export function buildPackage() {
 
 /** The web app, which uses the package as a stranger would. */
 function buildSite() {
-  return unlessFresh('site', [at('www'), packageFiles, at('package-lock.json')], [join(site, 'index.html')], () =>
-    step('building the web app', () =>
-      run(process.execPath, [join(npmPrograms, 'astro'), 'build'], { cwd: at('www'), stdio: ['ignore', 'ignore', 'inherit'], env: { ASTRO_TELEMETRY_DISABLED: '1' } }),
-    ),
+  return unlessFresh('site', [at('www'), packageFiles, at('package-lock.json'), at('crates', 'web', 'build', 'compress.mjs')], [join(site, 'index.html.br')], () =>
+    step('building the web app', async () => {
+      await run(process.execPath, [join(npmPrograms, 'astro'), 'build'], { cwd: at('www'), stdio: ['ignore', 'ignore', 'inherit'], env: { ASTRO_TELEMETRY_DISABLED: '1' } })
+      await compressAll(site)
+    }),
   )
 }
 
