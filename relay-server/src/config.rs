@@ -128,7 +128,7 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     if config.data_dir.as_os_str().is_empty() {
         return refuse("data_dir", &"\"\"", "name the folder in which the relay keeps its key".into());
     }
-    if let Err(error) = config.log.parse::<tracing_subscriber::EnvFilter>() {
+    if let Err(error) = config.log.parse::<tracing_subscriber::filter::Targets>() {
         return refuse("log", &config.log, format!("{error}: use error, warn, info, debug or trace"));
     }
     check_ports(config)?;

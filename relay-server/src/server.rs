@@ -22,6 +22,7 @@ use tokio::{
     task::JoinSet,
 };
 use tracing::{info, warn};
+use tracing_subscriber::{Layer as _, filter::Targets, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use crate::{
     acme::AcmeError,
@@ -95,12 +96,13 @@ pub(crate) fn run(config: &Config) -> Result<(), ServerError> {
 
 fn start_log(config: &Config) {
     // `config::check` has parsed it before.
-    let filter = tracing_subscriber::EnvFilter::builder().parse_lossy(&config.log);
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    match config.log_format {
-        LogFormat::Human => log.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
-    }
+    let filter: Targets = config.log.parse().unwrap_or_default();
+    let lines = fmt::layer().with_writer(io::stderr);
+    let lines = match config.log_format {
+        LogFormat::Human => lines.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
 }
 
 async fn serve(config: &Config) -> Result<(), ServerError> {
