@@ -146,8 +146,13 @@ export async function launch(kind, { profile, args = [], preferences = {}, env =
 
 /** Sends a signal to all processes of a browser. */
 async function signal(browser, name) {
+  for (const pid of await processes(browser)) process.kill(pid, name)
+}
+
+/** The numbers of all processes of a browser. @param {import('puppeteer-core').Browser} browser */
+export async function processes(browser) {
   const root = browser.process().pid
-  for (const pid of [root, ...(await memory(root)).keys()]) process.kill(pid, name)
+  return [root, ...(await memory(root)).keys()]
 }
 
 /** Bytes by which a tab makes its own process stand out, and how much of that must be seen. */
