@@ -95,7 +95,7 @@ pub const PIPE_TURNS_WINDOW: u64 = 256 * 1024;
 /// What a path delivers in this time is put together at once for its carrier: more would stand in front of what is urgent, …
 pub const PIPE_BATCH: Duration = Duration::from_millis(4);
 /// … less would be small messages. Bytes.
-pub const PIPE_LEAST_BATCH: usize = 8 * 1024;
+pub const PIPE_LEAST_BATCH: usize = 4 * 1024;
 /// Bytes put together at once for a fast path: two large messages of a data channel.
 pub const PIPE_MOST_BATCH: usize = 128 * 1024;
 /// A path is fast from this rate on, in bytes a second: 64 Mbit/s. What is put together for it leaves within 16 ms.
