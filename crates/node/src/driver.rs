@@ -98,6 +98,7 @@ impl Driver {
         let mut tick = Delay::new(TICK).fuse();
         self.on_tick();
         loop {
+            let mut narrow = self.shared.narrow.changed().fuse();
             select! {
                 event = self.swarm.select_next_some() => self.on_swarm(event),
                 command = commands.next() => match command {
@@ -108,6 +109,7 @@ impl Driver {
                     self.relays.found(outcome);
                     self.keep_relays();
                 }
+                () = narrow => self.tend_sessions(Instant::now()),
                 _ = tick => {
                     tick = Delay::new(TICK).fuse();
                     self.on_tick();
@@ -208,7 +210,7 @@ impl Driver {
 
     fn on_command(&mut self, command: Command) {
         match command {
-            Command::Dial(peer, via) => self.dial(peer, via),
+            Command::Dial(peer, via) => self.dial(peer, via, 1),
             Command::Traces(peer, reply) => {
                 let traces = self.swarm.behaviour().webrtc.traces(&peer);
                 platform::spawn(async move {
@@ -278,7 +280,7 @@ impl Driver {
             // Before the first dial, which takes more round trips than the answer.
             self.tend_ice(Instant::now());
             for (_, peer, via) in std::mem::take(&mut self.unsent) {
-                self.dial(peer, via);
+                self.dial(peer, via, 1);
             }
         }
         let mut relayed = Vec::new();

@@ -66,6 +66,8 @@ pub struct Inner {
     pub near: RefCell<Near>,
     /// Fires when the node stops.
     pub stopped: Notify,
+    /// Fires when a session would go faster by several direct connections.
+    pub narrow: Notify,
     commands: RefCell<mpsc::Sender<Command>>,
     emit: Box<dyn Fn(Event)>,
 }
@@ -99,6 +101,7 @@ impl Shared {
             senders: Chooser::default(),
             near: RefCell::default(),
             stopped: Notify::default(),
+            narrow: Notify::default(),
             commands: RefCell::new(commands),
             emit: Box::new(emit),
         };

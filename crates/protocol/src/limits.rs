@@ -86,6 +86,9 @@ pub const PIPE_FIRST_WINDOW: u64 = 128 * 1024;
 pub const PIPE_LEAST_WINDOW: u64 = 64 * 1024;
 /// For how long bytes may stand in line beyond the shortest round trip of a path, or half a round trip, if that is more: it is what urgent bytes wait for.
 pub const PIPE_SLACK: Duration = Duration::from_millis(10);
+/// The same for as long as nobody waits for anything urgent, on a path that has a way to speak of: a carrier that had more under way when a packet was
+/// lost still fills the link when it has halved that. Shorter than the shortest line of a router, 40 ms.
+pub const PIPE_CALM_SLACK: Duration = Duration::from_millis(30);
 /// What a path delivers in this time may always be under way, up to [`PIPE_TURNS_WINDOW`]: browser threads take turns of some milliseconds, and on a
 /// machine that has too much to do a byte needs several of them.
 pub const PIPE_TURNS: Duration = Duration::from_millis(50);
@@ -118,13 +121,22 @@ pub const PIPE_PATHS: usize = 8;
 /// Direct paths by which the bytes of one pipe go at once: 4. Browsers opened six connections to a server for years, and where one in a hundred packets
 /// is lost, four reach what TCP does.
 pub const PIPE_LANES: usize = 4;
-/// Bytes that wait with the carrier of each: what a channel holds at least, and a piece for it.
-pub const PIPE_LANE_HOLDS: u64 = 16 * 1024;
-/// At how many looks more than not, of four in a second, a path must have been held back by losses before another is opened beside it: until then it
-/// may have been beginning slowly.
+/// Bytes that each further one may have under way beyond what its carrier delivers: what a channel holds and a piece for it, and room to find out
+/// whether it could deliver more. With 16 KiB, two of them filled the window over a satellite, and nobody saw that losses held them back.
+pub const PIPE_LANE_HOLDS: u64 = 32 * 1024;
+/// In how many round trips in a row a path must have been held back by losses before others are opened beside it: until then it may have been beginning
+/// slowly, or a thread may have had its turn late.
 pub const PIPE_LANE_AFTER: u32 = 3;
+/// How long each of these takes at least: threads of a browser take turns.
+pub const PIPE_LANE_ROUND: Duration = Duration::from_millis(25);
 /// The shortest round trip of a path beside which another is opened: on shorter ones it is processors that are waited for.
 pub const PIPE_LANE_WAY: Duration = Duration::from_millis(8);
+/// From this round trip on others are opened as soon as there is enough to send: beginning slowly costs seconds, and making a connection as many.
+pub const PIPE_LANE_LONG: Duration = Duration::from_millis(280);
+/// Bytes that must wait at least before others are opened.
+pub const PIPE_LANE_WAITS: u64 = 256 * 1024;
+/// Round trips that it takes to make a connection: what leaves sooner needs none.
+pub const PIPE_LANE_MAKING: f64 = 8.0;
 /// For how long bytes go by one path only when something urgent was sent: a person who waits for one thing asks for the next within it.
 pub const PIPE_LANES_REST: Duration = Duration::from_secs(1);
 /// Pieces of one pipe that may be held behind gaps: far more than four lanes leave of [`PIPE_UNACKNOWLEDGED`]. Whoever makes more is dropped.

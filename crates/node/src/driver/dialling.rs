@@ -52,7 +52,8 @@ struct Attempt {
     running: Vec<(ConnectionId, PeerId, Instant)>,
     /// Not tried yet.
     left: Vec<Way>,
-    connected: bool,
+    /// How many connections are still to be made.
+    wanted: usize,
 }
 
 /// A relay.
@@ -89,6 +90,15 @@ impl Dialling {
         self.attempts.iter_mut().find(|attempt| attempt.peer == peer)
     }
 
+    /// So many connections to a peer are to be made, by these ways.
+    fn begin(&mut self, peer: PeerId, left: Vec<Way>, wanted: usize) {
+        if let Some(attempt) = self.attempt(peer) {
+            (attempt.left, attempt.wanted) = (left, wanted);
+        } else {
+            self.attempts.push(Attempt { peer, running: Vec::new(), left, wanted });
+        }
+    }
+
     /// The next way to a peer.
     fn next(&mut self, peer: PeerId) -> Option<Way> {
         let mut left = std::mem::take(&mut self.attempt(peer)?.left);
@@ -97,13 +107,19 @@ impl Dialling {
         way
     }
 
-    /// A dial ended. Nothing where it was none through a relay, made here; else whether it made a second connection beside that of another relay.
+    /// Whether a dial to a peer is under way.
+    pub(super) fn is_running(&self, peer: PeerId) -> bool {
+        self.attempts.iter().any(|attempt| attempt.peer == peer && !attempt.running.is_empty())
+    }
+
+    /// A dial ended. Nothing where it was none through a relay, made here; else whether it made a connection more than was wanted.
     fn ended(&mut self, peer: PeerId, dial: ConnectionId, connected: bool, relay_stands: impl Fn(&PeerId) -> bool) -> Option<bool> {
         let attempt = self.attempt(peer)?;
         let index = attempt.running.iter().position(|(id, ..)| *id == dial)?;
         let (_, relay, begun) = attempt.running.swap_remove(index);
-        let second = connected && std::mem::replace(&mut attempt.connected, true);
+        let surplus = connected && attempt.wanted == 0;
         if connected {
+            attempt.wanted = attempt.wanted.saturating_sub(1);
             attempt.left.clear();
             self.relays.delivered(relay, 1);
             self.relays.done(relay);
@@ -113,26 +129,24 @@ impl Dialling {
             // It answered at once that it does not know the peer: no fault of its own.
             self.relays.done(relay);
         }
-        Some(second)
+        Some(surplus)
     }
 }
 
 impl Driver {
-    /// Dials `/webrtc` through the relays that we know; the transport makes the relayed connection on its way. Without WebRTC that one is all.
-    pub(super) fn dial(&mut self, peer: PeerId, via: Vec<Multiaddr>) {
+    /// Dials `/webrtc` through the relays that we know, for so many connections; the transport makes the relayed one on its way. Without WebRTC that one is
+    /// all.
+    pub(super) fn dial(&mut self, peer: PeerId, via: Vec<Multiaddr>, count: usize) {
         // It may cost another connection its place: not one that was used since the last tick.
         self.tend_pool();
-        let left = self.ways_to(peer, &via);
-        if left.is_empty() && self.unsent.len() < MAX_UNSENT {
+        if self.ways_to(peer, &via).is_empty() && self.unsent.len() < MAX_UNSENT {
             self.note_dial(peer, "waiting", &[]);
             return self.unsent.push((Instant::now() + RELAY_PATIENCE, peer, via));
         }
-        if let Some(attempt) = self.dialling.attempt(peer) {
-            (attempt.left, attempt.connected) = (left, false);
-        } else {
-            self.dialling.attempts.push(Attempt { peer, running: Vec::new(), left, connected: false });
+        for _ in 0..count {
+            self.dialling.begin(peer, self.ways_to(peer, &via), count);
+            self.dial_next(peer, "no relay is known".to_owned());
         }
-        self.dial_next(peer, "no relay is known".to_owned());
     }
 
     /// Dials through some relays that did well, to stay with the relayed connection.
@@ -194,9 +208,9 @@ impl Driver {
 
     /// A dial to a peer ended with a connection.
     pub(super) fn dial_succeeded(&mut self, peer: PeerId, dial: ConnectionId) {
-        let Some(second) = self.dialling.ended(peer, dial, true, |_| true) else { return };
+        let Some(surplus) = self.dialling.ended(peer, dial, true, |_| true) else { return };
         let direct = |known: &crate::peers::Peer| known.connections.iter().filter(|connection| connection.path == Path::Direct).count();
-        if second && self.shared.peers.borrow().peer(&peer).is_some_and(|known| direct(known) > 1) {
+        if surplus && self.shared.peers.borrow().peer(&peer).is_some_and(|known| direct(known) > 1) {
             self.swarm.close_connection(dial);
         }
         // Said where none of them was a direct one.

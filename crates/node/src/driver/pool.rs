@@ -68,7 +68,7 @@ fn tell(pool: &mut Pool, peer: &mut Peer) {
     for connection in &mut peer.connections {
         let (received, sent) = connection.traffic.get();
         let before = std::mem::replace(&mut connection.told, (received, sent));
-        let used = sessions.iter().any(|session| session.uses(connection.id));
+        let used = sessions.iter().any(|session| session.needs(connection.id));
         // A direct connection is agreed upon over a relayed one.
         let busy = used || (negotiating && connection.path == Path::Relayed);
         pool.seen(connection.id, (received - before.0, sent - before.1), busy);

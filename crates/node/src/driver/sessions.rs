@@ -4,7 +4,7 @@
 //! ```text
 //!   no path ───────────────► dial (direct, by way of a relay) every second, for 30 s, and once a relay is back
 //!   the only path is stuck ─► dial relayed, every second
-//!   direct, held back by losses ─► dial direct once more, up to four
+//!   direct, held back by losses ─► dial direct as often as four need
 //!   relayed, in use ────────► dial direct, every 10 s; also beside a direct connection that is not used, so does not work
 //! ```
 
@@ -36,7 +36,8 @@ const MAX_ALONE: usize = 16;
 
 /// What a session needs.
 enum Need {
-    Direct,
+    /// So many direct connections more than there are.
+    Direct(usize),
     Relayed,
 }
 
@@ -76,13 +77,15 @@ impl Driver {
                     && unfinished
                     && session.path() == Some(Path::Relayed)
                     && !known.is_direct_lately(platform::unix_milliseconds(), UPGRADE);
-                (wanted && known.dial != Dial::Running && since >= UPGRADE).then_some(Need::Direct)
+                (wanted && known.dial != Dial::Running && since >= UPGRADE).then_some(Need::Direct(1))
             }
             Health::Narrow => {
                 // Where the last attempt brought none, not again at once.
                 let brought = known.is_direct_lately(platform::unix_milliseconds(), since);
                 let direct = known.connections.iter().filter(|connection| connection.path == Path::Direct).count();
-                (direct < PIPE_LANES && known.dial != Dial::Running && (since >= UPGRADE || brought)).then_some(Need::Direct)
+                let missing = PIPE_LANES.saturating_sub(direct);
+                let idle = known.dial != Dial::Running && !self.dialling.is_running(peer);
+                (missing > 0 && idle && (since >= UPGRADE || brought)).then_some(Need::Direct(missing))
             }
             Health::Stuck => (session.path() == Some(Path::Direct) && since >= RESTORE).then_some(Need::Relayed),
             Health::Alone(waited) if waited >= ALONE => {
@@ -93,7 +96,7 @@ impl Driver {
                 alone.push((waited, session));
                 let ours = self.shared.local.to_bytes() < peer.to_bytes() || waited >= YIELD;
                 let wanted = unfinished && ours && (known.connections.is_empty() || waited >= YIELD);
-                (wanted && known.dial != Dial::Running && since >= RESTORE).then_some(Need::Direct)
+                (wanted && known.dial != Dial::Running && since >= RESTORE).then_some(Need::Direct(1))
             }
         }
     }
@@ -157,7 +160,7 @@ impl Driver {
             known.via.clone()
         };
         match need {
-            Need::Direct => self.dial(peer, via),
+            Need::Direct(count) => self.dial(peer, via, *count),
             Need::Relayed => self.dial_relayed(peer, &via),
         }
     }

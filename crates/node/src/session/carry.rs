@@ -114,7 +114,7 @@ fn begin(shared: &Shared, peer: PeerId, route: &Route, theirs: Option<Greeting>)
     }
     let side = if theirs.is_some() { Side::Listener } else { Side::Dialler };
     let moved = shared.peers.borrow().changed.clone();
-    let session = PeerSession::new(side, Key(key), moved);
+    let session = PeerSession::new(side, Key(key), moved, shared.narrow.clone());
     let id = match theirs {
         Some(greeting) => session.accept_path(route.clone(), greeting),
         None => session.begin_path(route.clone()),

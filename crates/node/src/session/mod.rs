@@ -64,6 +64,8 @@ struct Inner {
     told: Option<PathId>,
     /// Fires when another path is in use.
     moved: Notify,
+    /// Fires when more would go by several paths.
+    narrow: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -78,8 +80,9 @@ struct Waiting {
 pub struct Ended(pub String);
 
 impl PeerSession {
-    /// A session without a path yet. `side`: the dialler's is the one whose OPEN begins it. `moved` fires when its bytes take another path.
-    fn new(side: Side, key: Key, moved: Notify) -> Self {
+    /// A session without a path yet. `side`: the dialler's is the one whose OPEN begins it. `moved` fires when its bytes take another path,
+    /// `narrow` when more would go by several.
+    fn new(side: Side, key: Key, moved: Notify, narrow: Notify) -> Self {
         Self(Rc::new(RefCell::new(Inner {
             session: Session::new(side, Default::default()),
             pipe: Pipe::new(key),
@@ -93,6 +96,7 @@ impl PeerSession {
             pace: Pace::new(),
             told: None,
             moved,
+            narrow,
         })))
     }
 
@@ -198,6 +202,13 @@ impl PeerSession {
     pub fn uses(&self, connection: ConnectionId) -> bool {
         let inner = self.0.borrow();
         inner.paths.iter().any(|(id, carrying)| carrying.route.connection == connection && inner.pipe.uses(*id))
+    }
+
+    /// Whether what goes and comes would stop without this connection, not only be slower.
+    pub fn needs(&self, connection: ConnectionId) -> bool {
+        let inner = self.0.borrow();
+        let needed = [inner.pipe.sends_on(), inner.pipe.sent_on(), inner.pipe.takes_from()];
+        inner.paths.iter().any(|(id, carrying)| carrying.route.connection == connection && needed.contains(&Some(*id)))
     }
 
     /// How much went and came, and was sent again because a path broke.

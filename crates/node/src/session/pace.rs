@@ -5,7 +5,7 @@ use std::time::Duration;
 use litemap::LiteMap;
 use shoal_protocol::{
     limits::PIPE_LANES_REST,
-    pipe::{PathId, Patience, Window},
+    pipe::{PathId, Window},
     time::Time,
 };
 
@@ -20,16 +20,18 @@ pub(super) struct Pace {
     window: Window,
     /// How often something urgent was sent, and until when all goes by one path for its sake.
     urgent: (u64, Time),
+    /// Whether more paths were wanted when that was last looked at.
+    narrow: bool,
 }
 
 impl Pace {
     pub(super) fn new() -> Self {
-        Self { clock: Clock::default(), path: None, window: Window::new(0, Time::default()), urgent: (0, Time::default()) }
+        Self { clock: Clock::default(), path: None, window: Window::new(0, Time::default()), urgent: (0, Time::default()), narrow: false }
     }
 
-    /// Whether another path beside the one in use would bring more.
-    pub(super) fn wants_lane(&mut self, more: bool) -> bool {
-        self.window.wants_lane(more)
+    /// Whether more paths beside the one in use would bring more, and would be used.
+    pub(super) fn wants_lanes(&self) -> bool {
+        self.window.wants_lanes() && self.clock.now() >= self.urgent.1
     }
 }
 
@@ -43,20 +45,19 @@ impl Inner {
     pub(super) fn patience(&mut self) -> (Duration, Time) {
         let wanted = self.pipe.sends_on();
         let Pace { clock, path, window, .. } = &mut self.pace;
-        let patience = if *path == wanted { *window.patience() } else { known(&self.paths, wanted) };
-        (patience.silence(), clock.now())
+        let silence = if *path == wanted { window.silence() } else { begun(&self.paths, wanted, 0, Time::default()).silence() };
+        (silence, clock.now())
     }
 
     /// To be called when something was sent or came.
     pub(super) fn pace(&mut self) {
-        let Pace { clock, path, window, urgent } = &mut self.pace;
+        let Pace { clock, path, window, urgent, narrow } = &mut self.pace;
         let now = clock.now();
         let (acknowledged, sent) = self.pipe.under_way();
         let current = self.pipe.sent_on();
         if *path != current {
             // What is sent again on a new path begins where the other side stands.
-            (*path, *window) = (current, Window::new(acknowledged, now));
-            *window.patience() = known(&self.paths, current);
+            (*path, *window) = (current, begun(&self.paths, current, acknowledged, now));
         }
         if urgent.0 != self.session.urgents() {
             *urgent = (self.session.urgents(), now + PIPE_LANES_REST);
@@ -64,16 +65,22 @@ impl Inner {
         let alone = now < urgent.1;
         self.pipe.alone(alone);
         window.lanes(if alone { 1 } else { self.pipe.lanes() });
+        window.urgent(alone);
+        window.waits(self.session.held().unsent);
         window.acknowledged(acknowledged, now);
         window.sent(sent, now);
         self.pipe.limit(window.bytes());
+        let wants = !alone && window.wants_lanes();
+        if !std::mem::replace(narrow, wants) && wants {
+            self.narrow.notify();
+        }
     }
 }
 
 /// What is known of a path before anything was sent on it: the round trip of its connection.
-fn known(paths: &LiteMap<PathId, Carrying>, path: Option<PathId>) -> Patience {
-    let mut patience = Patience::default();
+fn begun(paths: &LiteMap<PathId, Carrying>, path: Option<PathId>, offset: u64, now: Time) -> Window {
+    let mut window = Window::new(offset, now);
     let took = path.and_then(|id| paths.get(&id)).and_then(|carrying| carrying.route.round_trip.get());
-    took.into_iter().for_each(|milliseconds| patience.guess(Duration::from_micros((milliseconds * 1_000.0) as u64)));
-    patience
+    took.into_iter().for_each(|milliseconds| window.guess(Duration::from_micros((milliseconds * 1_000.0) as u64)));
+    window
 }

@@ -21,7 +21,7 @@ pub enum Health {
     Fine,
     /// The path in use seems dead, and there is no other.
     Stuck,
-    /// More would go by one more direct path.
+    /// More would go by several direct paths.
     Narrow,
     /// There has been no path for this long.
     Alone(Duration),
@@ -76,8 +76,7 @@ impl Inner {
                 }
             }
         }
-        let more = self.session.wants_transmit();
-        let narrow = self.kind(path) == Some(Path::Direct) && self.pace.wants_lane(more);
+        let narrow = self.kind(path) == Some(Path::Direct) && self.pace.wants_lanes();
         if narrow { Health::Narrow } else { Health::Fine }
     }
 }

@@ -31,6 +31,7 @@ mod inbound;
 mod log;
 mod outbound;
 mod record;
+mod rounds;
 mod watch;
 mod window;
 

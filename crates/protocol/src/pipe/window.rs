@@ -7,7 +7,7 @@
 //! ```text
 //!   window = rate × (round trip + slack)      rate: the highest of the last seconds
 //!                                             round trip: the shortest of the last ten seconds
-//!                                             slack: 10 ms, or half a round trip if that is more
+//!                                             slack: 10 ms, 30 while nothing urgent is sent, or half a round trip if that is more
 //! ```
 //!
 //! So what is urgent takes at most half as long again where there is a round trip to speak of. Where there is none, as between two browsers on one
@@ -24,10 +24,10 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::Patience;
+use super::{Patience, rounds::Rounds};
 use crate::{
     limits::{
-        PIPE_BATCH, PIPE_FAST, PIPE_FIRST_WINDOW, PIPE_LANE_AFTER, PIPE_LANE_HOLDS, PIPE_LANE_WAY, PIPE_LEAST_BATCH, PIPE_LEAST_WINDOW,
+        PIPE_BATCH, PIPE_CALM_SLACK, PIPE_FAST, PIPE_FIRST_WINDOW, PIPE_LANE_HOLDS, PIPE_LANE_WAY, PIPE_LEAST_BATCH, PIPE_LEAST_WINDOW,
         PIPE_MOST_BATCH, PIPE_SLACK, PIPE_TURNS, PIPE_TURNS_WINDOW, PIPE_UNACKNOWLEDGED,
     },
     time::Time,
@@ -63,14 +63,17 @@ pub struct Window {
     /// Bytes in a second.
     rate: Best,
     round_trip: Option<RoundTrip>,
+    /// The round trip of something else on the path, before anything was sent on it: seconds.
+    guessed: Option<f64>,
     patience: Patience,
     /// By how many paths bytes go at once.
     lanes: u64,
-    /// When something was acknowledged last, and whether that took so long lately that something was lost.
-    heard: Time,
-    stalled: bool,
-    /// At how many more looks losses held the carrier back than did not.
-    held_back: u32,
+    rounds: Rounds,
+    /// Bytes that wait to be sent, and whether there were none at a moment since the last rate.
+    waiting: u64,
+    dry: bool,
+    /// Something urgent was sent lately.
+    urgent: bool,
 }
 
 /// The shortest round trip.
@@ -95,17 +98,26 @@ impl Window {
             since: (now, offset),
             rate: Best::new(now, RATE_COUNTS),
             round_trip: None,
+            guessed: None,
             patience: Patience::default(),
             lanes: 1,
-            heard: now,
-            stalled: false,
-            held_back: 0,
+            rounds: Rounds::new(offset, now),
+            waiting: u64::MAX,
+            dry: false,
+            urgent: true,
         }
     }
 
+    /// A round trip of something else took so long on the path, before anything was sent on it.
+    pub fn guess(&mut self, took: Duration) {
+        self.guessed = Some(took.as_secs_f64());
+        self.patience.guess(took);
+    }
+
     /// How long the path may be silent.
-    pub fn patience(&mut self) -> &mut Patience {
-        &mut self.patience
+    #[must_use]
+    pub fn silence(&self) -> Duration {
+        self.patience.silence()
     }
 
     /// Bytes that may be under way.
@@ -116,21 +128,28 @@ impl Window {
 
     /// By so many paths bytes go at once; the others have bytes waiting with their carriers as well.
     pub fn lanes(&mut self, lanes: usize) {
-        self.lanes = lanes.max(1) as u64;
+        let lanes = lanes.max(1) as u64;
+        if std::mem::replace(&mut self.lanes, lanes) != lanes {
+            self.rounds.forget();
+        }
     }
 
-    /// Whether another path beside this one would bring more: there is `more` to send, and at most looks something was lost since the last one, or the
-    /// carrier takes less than might be under way. So it is its own control of congestion that holds it back, and not the rate of the link: there the
-    /// window fills, and what arrives is acknowledged evenly. To be called four times a second.
-    pub fn wants_lane(&mut self, more: bool) -> bool {
-        let way = self.round_trip.map_or(0.0, |round_trip| round_trip.seconds);
-        let stalled = std::mem::take(&mut self.stalled);
-        let fills = !stalled && self.sent - self.acknowledged + PIPE_LEAST_BATCH as u64 > self.bytes();
-        self.held_back = match more && !fills && way >= PIPE_LANE_WAY.as_secs_f64() {
-            true => self.held_back + 1,
-            false => self.held_back.saturating_sub(1),
-        };
-        self.held_back >= PIPE_LANE_AFTER
+    /// Whether somebody waits for what is urgent, or did a moment ago.
+    pub const fn urgent(&mut self, urgent: bool) {
+        self.urgent = urgent;
+    }
+
+    /// So many bytes wait to be sent.
+    pub fn waits(&mut self, bytes: u64) {
+        self.waiting = bytes;
+        self.dry |= bytes == 0;
+        self.rounds.waits(bytes);
+    }
+
+    /// Whether more paths beside this one would bring more: see [`Rounds`].
+    #[must_use]
+    pub fn wants_lanes(&self) -> bool {
+        self.round_trip.is_some_and(|measured| self.rounds.want_lanes(measured.seconds, self.guessed, self.rate.best().unwrap_or(0.0)))
     }
 
     /// Bytes to put together at once for the path. Whatever is urgent and comes a moment later has to wait for them.
@@ -139,6 +158,8 @@ impl Window {
         match self.rate.best() {
             // Converts with saturation; a rate is never negative.
             Some(rate) if rate < PIPE_FAST => ((rate / self.lanes as f64 * PIPE_BATCH.as_secs_f64()) as usize).max(PIPE_LEAST_BATCH),
+            // A large message over a long way is there when the last packet of it is, which may take seconds.
+            None if self.guessed.is_some_and(|way| way >= PIPE_LANE_WAY.as_secs_f64()) => PIPE_LEAST_BATCH,
             _ => PIPE_MOST_BATCH,
         }
     }
@@ -150,12 +171,13 @@ impl Window {
         }
         if self.sent == self.acknowledged {
             // Nothing was under way: how long that lasted says nothing of the path.
-            self.since = (now, self.acknowledged);
-            self.heard = now;
+            (self.since, self.dry) = ((now, self.acknowledged), self.waiting == 0);
+            self.rounds.begin(self.acknowledged, now);
             // The line is empty as it is: what comes first shows how long the way is.
             self.round_trip = self.round_trip.filter(|round_trip| now.since(round_trip.at) < ROUND_TRIP_COUNTS);
         }
         self.sent = end;
+        self.rounds.filled(self.sent - self.acknowledged + PIPE_LEAST_BATCH as u64 > self.bytes(), now);
         let last = self.marks.back().map_or(self.acknowledged, |(end, _)| *end);
         if end - last >= self.bytes / PARTS && self.marks.len() < MARKS {
             self.marks.push_back((end, now));
@@ -170,6 +192,8 @@ impl Window {
         let news = received - self.acknowledged;
         self.acknowledged = received;
         self.sent = self.sent.max(received);
+        self.rounds.acknowledged(received, self.sent, now);
+        self.rounds.filled(false, now);
         let mut arrived = None;
         while let Some(mark) = self.marks.pop_front_if(|(end, _)| *end <= received) {
             arrived = Some(mark);
@@ -181,9 +205,6 @@ impl Window {
         let RoundTrip { seconds, draining, .. } = *round_trip;
         self.note_rate(seconds, now);
         let Some(rate) = self.rate.best() else { return };
-        // An acknowledgement is asked for behind each quarter of the window.
-        self.stalled |= now.since(self.heard).as_secs_f64() > seconds + 1.5 * self.bytes as f64 / 4.0 / rate;
-        self.heard = now;
         let wanted = match draining {
             Some(_) => rate * seconds * DRAINING,
             // On a long way half a round trip more, or it would never be found out what the way can do.
@@ -191,7 +212,8 @@ impl Window {
                 let turns = (rate * PIPE_TURNS.as_secs_f64()).min(PIPE_TURNS_WINDOW as f64);
                 // Where there are several paths, it is not processors that are waited for.
                 let turns = if self.lanes > 1 { 0.0 } else { turns };
-                turns.max(rate * (seconds + PIPE_SLACK.as_secs_f64().max(seconds / 2.0)))
+                let slack = if self.urgent || seconds < PIPE_LANE_WAY.as_secs_f64() { PIPE_SLACK } else { PIPE_CALM_SLACK };
+                turns.max(rate * (seconds + slack.as_secs_f64().max(seconds / 2.0)))
             }
         };
         // Converts with saturation; a rate is never negative.
@@ -203,8 +225,12 @@ impl Window {
         let (since, before) = self.since;
         let took = now.since(since).as_secs_f64();
         if took >= RATE_OVER.as_secs_f64().max(round_trip) || (took > 0.0 && self.acknowledged == self.sent) {
-            self.rate.note((self.acknowledged - before) as f64 / took, now);
-            self.since = (now, self.acknowledged);
+            let rate = (self.acknowledged - before) as f64 / took;
+            // Where nothing more waited, it is what there was to send.
+            if !self.dry || self.rate.best().is_some_and(|best| rate > best) {
+                self.rate.note(rate, now);
+            }
+            (self.since, self.dry) = ((now, self.acknowledged), self.waiting == 0);
         }
     }
 }
@@ -365,13 +391,14 @@ mod tests {
         assert_eq!(round(400, 60_000), PIPE_UNACKNOWLEDGED, "a full window each round trip, however long that is");
     }
 
-    /// Whether another path is wanted after two seconds in which this much arrived at each of these moments, of as much as the window lets be sent at
-    /// most; in milliseconds and bytes.
-    fn wants_lane(most: u64, arrivals: impl Fn(u64) -> bool) -> bool {
+    /// After how many milliseconds of two seconds other paths are wanted, where this much arrived at each of these moments, of as much as the window lets
+    /// be sent at most; in milliseconds and bytes.
+    fn wants_lanes(most: u64, waiting: u64, arrivals: impl Fn(u64) -> bool) -> Option<u64> {
         let at = |milliseconds| Time::from_origin(Duration::from_millis(milliseconds));
         let mut window = Window::new(0, at(0));
-        let (mut sent, mut last, mut wanted) = (0, 0, false);
+        let (mut sent, mut last) = (0, 0);
         for now in 0..2_000 {
+            window.waits(waiting);
             if arrivals(now) {
                 last = sent;
                 window.acknowledged(sent, at(now));
@@ -380,19 +407,101 @@ mod tests {
                 sent = last + window.bytes().min(most);
                 window.sent(sent, at(now));
             }
-            if now % 250 == 0 {
-                wanted |= window.wants_lane(true);
+            if window.wants_lanes() {
+                return Some(now);
             }
         }
-        wanted
+        None
     }
 
     #[test]
-    fn another_path_is_wanted_where_losses_hold_back_the_carrier_and_not_where_the_link_does() {
-        assert!(!wants_lane(u64::MAX, |now| now % 40 == 0), "the link takes all that it is given");
-        assert!(wants_lane(30_000, |now| now % 40 == 0), "the carrier takes less");
-        assert!(wants_lane(u64::MAX, |now| now % 40 == 0 && now % 200 < 80), "something was lost every fifth of a second");
-        assert!(!wants_lane(30_000, |now| now % 4 == 0), "there is no way to speak of");
+    fn others_are_wanted_where_losses_hold_back_the_carrier_and_not_where_the_link_does() {
+        const MUCH: u64 = 4 << 20;
+        assert_eq!(wants_lanes(u64::MAX, MUCH, |now| now % 40 == 0), None, "the link takes all that it is given");
+        let after = wants_lanes(30_000, MUCH, |now| now % 40 == 0);
+        assert!(after.is_some_and(|after| after <= 280), "the carrier takes less: {after:?}");
+        assert_eq!(wants_lanes(30_000, MUCH, |now| now % 4 == 0), None, "there is no way to speak of");
+        assert_eq!(wants_lanes(30_000, 100_000, |now| now % 40 == 0), None, "it is there before they were");
+        assert_eq!(wants_lanes(30_000, 0, |now| now % 40 == 0), None, "there is no more to send");
+        let mut window = Window::new(0, Time::default());
+        window.waits(MUCH);
+        assert!(!window.wants_lanes());
+        window.guess(Duration::from_millis(600));
+        assert_eq!(window.batch(), PIPE_LEAST_BATCH, "the last packet of a large piece would come after seconds");
+        window.sent(12_000, Time::default());
+        window.acknowledged(12_000, Time::from_origin(Duration::from_millis(1_200)));
+        assert!(window.wants_lanes(), "beginning slowly costs seconds by satellite");
+    }
+
+    /// After how many seconds, if at all, others are wanted beside a browser's connection over a link: it begins with ten packets, and half as many more
+    /// each round trip, and after each loss, of a packet of so many, with half as many as before.
+    fn wanted_over(link: &Link, loses_one_of: u64) -> Option<f64> {
+        const STEP: f64 = 0.001;
+        const PACKET: u64 = 1_200;
+        let time = |seconds: f64| Time::from_origin(Duration::from_secs_f64(seconds));
+        let mut window = Window::new(0, time(0.0));
+        let (mut sent, mut acknowledged, mut asked, mut arrived) = (0u64, 0u64, 0u64, 0.0f64);
+        let (mut may, mut begins, mut stands_until) = (10.0 * PACKET as f64, true, 0.0);
+        let mut lost = loses_one_of * PACKET;
+        let (mut questions, mut answers, mut confirmed) = (VecDeque::new(), VecDeque::<(f64, u64)>::new(), VecDeque::<(f64, u64)>::new());
+        let mut known = 0u64;
+        for step in 0..(10.0 / STEP) as usize {
+            let now = step as f64 * STEP;
+            while let Some((_, received)) = answers.pop_front_if(|(at, _)| *at <= now) {
+                acknowledged = received;
+                window.acknowledged(received, time(now));
+            }
+            while let Some((_, received)) = confirmed.pop_front_if(|(at, _)| *at <= now) {
+                let news = (received - known) as f64;
+                may += if begins { news / 2.0 } else { PACKET as f64 * news / may };
+                known = received;
+            }
+            window.waits(8 << 20);
+            // What the browser has under way, and holds beyond that.
+            while sent - acknowledged < window.bytes() && ((sent - known) as f64) < may + 8_192.0 {
+                sent += 2_048;
+                window.sent(sent, time(now));
+                if sent - asked >= window.bytes() / 4 {
+                    asked = sent;
+                    questions.push_back(sent);
+                }
+            }
+            if now < stands_until {
+                continue;
+            }
+            let leaves = (known as f64 + may).min(sent as f64);
+            arrived = (arrived + link.rate * STEP).min(leaves).max(arrived);
+            if arrived as u64 > lost {
+                lost += loses_one_of * PACKET;
+                (may, begins, stands_until) = ((may / 2.0).max(4.0 * PACKET as f64), false, now + link.round_trip);
+            }
+            confirmed.push_back((now + link.round_trip, arrived as u64));
+            while let Some(question) = questions.pop_front_if(|question| *question as f64 <= arrived + 0.5) {
+                answers.push_back((now + link.round_trip, question));
+            }
+            if window.wants_lanes() {
+                return Some(now);
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn others_are_wanted_soon_after_the_first_loss_and_never_without_one() {
+        for (rate, round_trip) in
+            [(12.5e6, 0.016), (2.5e6, 0.03), (3.1e6, 0.04), (6e6, 0.08), (1e6, 0.09), (375e3, 0.2), (6e6, 0.2), (12e6, 0.001)]
+        {
+            let never = wanted_over(&Link { rate, round_trip }, u64::MAX / 10_000);
+            assert_eq!(never, None, "{rate} B/s, {round_trip} s, without loss");
+        }
+        for (rate, round_trip, one_of) in [(12.5e6, 0.016, 1_000), (3.1e6, 0.04, 300), (1e6, 0.09, 200), (375e3, 0.2, 200)] {
+            let wanted = wanted_over(&Link { rate, round_trip }, one_of);
+            let first = one_of as f64 * 1_200.0 / rate + 10.0 * round_trip;
+            assert!(
+                wanted.is_some_and(|after| after < first + 12.0 * round_trip),
+                "{rate} B/s, {round_trip} s, one of {one_of}: {wanted:?}"
+            );
+        }
     }
 
     #[test]
@@ -409,6 +518,36 @@ mod tests {
         }
         // 160 KiB in 20 ms are 8 MB in a second, though it was asked for only once in each.
         assert!(window.bytes() > 200_000, "{}", window.bytes());
+    }
+
+    #[test]
+    fn what_there_was_to_send_is_no_rate() {
+        let at = |milliseconds| Time::from_origin(Duration::from_millis(milliseconds));
+        let mut window = Window::new(0, at(0));
+        for second in 1..20 {
+            window.waits(0);
+            window.sent(second * 16_000, at(second * 1_000));
+            window.acknowledged(second * 16_000, at(second * 1_000 + 200));
+        }
+        assert_eq!(window.bytes(), PIPE_FIRST_WINDOW, "what is large and comes next begins as if it were the first");
+    }
+
+    #[test]
+    fn more_is_under_way_while_nobody_waits_for_anything_urgent() {
+        let at = |milliseconds| Time::from_origin(Duration::from_millis(milliseconds));
+        let under_way = |urgent, round_trip| {
+            let mut window = Window::new(0, at(0));
+            window.urgent(urgent);
+            // 6 MB in a second.
+            for now in (0..3_000).step_by(10) {
+                window.sent((now + round_trip) * 6_000, at(now));
+                window.acknowledged(now * 6_000, at(now));
+            }
+            window.bytes()
+        };
+        assert!(under_way(true, 20) < 330_000 && under_way(false, 20) > 290_000, "{} and {}", under_way(true, 20), under_way(false, 20));
+        assert_eq!(under_way(true, 100), under_way(false, 100), "half a round trip is more");
+        assert_eq!(under_way(true, 2), under_way(false, 2), "there is no way to speak of");
     }
 
     #[test]

@@ -1,0 +1,89 @@
+//! Whether several paths would carry more than one does: whether it is the carrier's own control of congestion that holds the path back, and not the
+//! rate of the link.
+//!
+//! Looked at once a round trip, as BBR does to find out whether its beginning is over. Where the link is the bound, the window ([`Window`](super::Window))
+//! fills. Where losses are, the carrier takes less than might be under way, and what it delivers no longer grows.
+//!
+//! ```text
+//!   the window was full half of the time, or nothing waited, or the rate grew by a quarter: one less     none of these: one more     enough at 3
+//! ```
+//!
+//! On a long way nobody waits for that: browsers begin with ten packets and need a dozen round trips to use a good link.
+
+use std::time::Duration;
+
+use crate::{
+    limits::{PIPE_LANE_AFTER, PIPE_LANE_LONG, PIPE_LANE_MAKING, PIPE_LANE_ROUND, PIPE_LANE_WAITS, PIPE_LANE_WAY},
+    time::Time,
+};
+
+/// By what the rate of a carrier that is only beginning grows in a round trip at least.
+const GROWS: f64 = 1.25;
+
+/// The rounds of one path.
+#[derive(Debug)]
+pub(super) struct Rounds {
+    /// From when on, and from which byte on, this one is measured.
+    since: (Time, u64),
+    /// It ends when everything before this byte is acknowledged.
+    end: u64,
+    /// The highest rate of those before: bytes in a second.
+    best: f64,
+    /// Since when as much is under way as may be, and for how long of this round that was so.
+    full: (Option<Time>, Duration),
+    /// Nothing waited at a moment of this round.
+    dry: bool,
+    held_back: u32,
+    waiting: u64,
+}
+
+impl Rounds {
+    pub(super) const fn new(offset: u64, now: Time) -> Self {
+        Self { since: (now, offset), end: offset, best: 0.0, full: (None, Duration::ZERO), dry: false, held_back: 0, waiting: 0 }
+    }
+
+    /// Something is sent after nothing was under way.
+    pub(super) const fn begin(&mut self, offset: u64, now: Time) {
+        (self.since, self.end) = ((now, offset), offset);
+    }
+
+    /// What was seen so far says nothing of the paths that there are now.
+    pub(super) const fn forget(&mut self) {
+        (self.best, self.held_back) = (0.0, 0);
+    }
+
+    pub(super) const fn waits(&mut self, bytes: u64) {
+        self.waiting = bytes;
+        self.dry |= bytes == 0;
+    }
+
+    /// Whether as much is under way as may be, from now on.
+    pub(super) fn filled(&mut self, full: bool, now: Time) {
+        let (since, sum) = &mut self.full;
+        *sum += since.map_or(Duration::ZERO, |since| now.since(since));
+        *since = full.then_some(now);
+    }
+
+    pub(super) fn acknowledged(&mut self, received: u64, sent: u64, now: Time) {
+        let (since, from) = self.since;
+        let took = now.since(since);
+        if received < self.end || took < PIPE_LANE_ROUND {
+            return;
+        }
+        let rate = received.saturating_sub(from) as f64 / took.as_secs_f64();
+        self.filled(self.full.0.is_some(), now);
+        let excused = self.dry || self.full.1 > took / 2 || rate >= GROWS * self.best;
+        self.held_back = if excused { self.held_back.saturating_sub(1) } else { self.held_back + 1 };
+        self.best = self.best.max(rate);
+        (self.since, self.end, self.full.1, self.dry) = ((now, received), sent, Duration::ZERO, self.waiting == 0);
+    }
+
+    /// Whether it pays to open others, at the shortest round trip of what went by the path, that of something else before, which did not wait for a carrier
+    /// that was only beginning, and a rate.
+    pub(super) fn want_lanes(&self, measured: f64, guessed: Option<f64>, rate: f64) -> bool {
+        let way = guessed.map_or(measured, |guessed| guessed.min(measured));
+        let held_back = self.held_back >= PIPE_LANE_AFTER || (guessed.is_some() && way >= PIPE_LANE_LONG.as_secs_f64());
+        let leaves_meanwhile = rate * PIPE_LANE_MAKING * way;
+        held_back && way >= PIPE_LANE_WAY.as_secs_f64() && self.waiting >= PIPE_LANE_WAITS && self.waiting as f64 > leaves_meanwhile
+    }
+}
