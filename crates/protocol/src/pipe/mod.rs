@@ -29,6 +29,7 @@
 
 mod inbound;
 mod log;
+mod measured;
 mod outbound;
 mod record;
 mod rounds;

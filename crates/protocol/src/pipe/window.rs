@@ -24,7 +24,11 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::{Patience, rounds::Rounds};
+use super::{
+    Patience,
+    measured::{Best, RoundTrip},
+    rounds::Rounds,
+};
 use crate::{
     limits::{
         PIPE_BATCH, PIPE_CALM_SLACK, PIPE_FAST, PIPE_FIRST_WINDOW, PIPE_LANE_HOLDS, PIPE_LANE_WAY, PIPE_LEAST_BATCH, PIPE_LEAST_WINDOW,
@@ -37,12 +41,6 @@ use crate::{
 const RATE_COUNTS: Duration = Duration::from_secs(2);
 /// Over what time a rate is measured at least: browser threads take turns, and what one of them delivers in its turn is no rate.
 const RATE_OVER: Duration = Duration::from_millis(100);
-/// For how long the shortest round trip counts.
-const ROUND_TRIP_COUNTS: Duration = Duration::from_secs(10);
-/// Round trips that are longer by this share are as short as the shortest.
-const AS_SHORT: f64 = 1.1;
-/// For how long, and two round trips, the line is left to run empty.
-const DRAIN: Duration = Duration::from_millis(150);
 /// As a share of what the way itself holds, what may be under way meanwhile.
 const DRAINING: f64 = 0.75;
 /// Into how many parts a window is divided by the moments that are remembered of it.
@@ -74,16 +72,6 @@ pub struct Window {
     dry: bool,
     /// Something urgent was sent lately.
     urgent: bool,
-}
-
-/// The shortest round trip.
-#[derive(Clone, Copy, Debug)]
-struct RoundTrip {
-    seconds: f64,
-    /// When one as short came last.
-    at: Time,
-    /// Until when the line is left to run empty, and the shortest since then.
-    draining: Option<(Time, f64)>,
 }
 
 impl Window {
@@ -174,7 +162,7 @@ impl Window {
             (self.since, self.dry) = ((now, self.acknowledged), self.waiting == 0);
             self.rounds.begin(self.acknowledged, now);
             // The line is empty as it is: what comes first shows how long the way is.
-            self.round_trip = self.round_trip.filter(|round_trip| now.since(round_trip.at) < ROUND_TRIP_COUNTS);
+            self.round_trip = self.round_trip.filter(|round_trip| round_trip.is_fresh(now));
         }
         self.sent = end;
         self.rounds.filled(self.sent - self.acknowledged + PIPE_LEAST_BATCH as u64 > self.bytes(), now);
@@ -200,7 +188,7 @@ impl Window {
         }
         let Some((_, at)) = arrived else { return };
         self.patience.note(now.since(at));
-        let round_trip = self.round_trip.get_or_insert(RoundTrip { seconds: f64::INFINITY, at: now, draining: None });
+        let round_trip = self.round_trip.get_or_insert(RoundTrip::new(now));
         round_trip.note(now.since(at), now);
         let RoundTrip { seconds, draining, .. } = *round_trip;
         self.note_rate(seconds, now);
@@ -231,54 +219,6 @@ impl Window {
                 self.rate.note(rate, now);
             }
             (self.since, self.dry) = ((now, self.acknowledged), self.waiting == 0);
-        }
-    }
-}
-
-impl RoundTrip {
-    fn note(&mut self, took: Duration, now: Time) {
-        let seconds = took.as_secs_f64();
-        match &mut self.draining {
-            None if seconds <= self.seconds * AS_SHORT => (self.seconds, self.at) = (seconds.min(self.seconds), now),
-            None if now.since(self.at) >= ROUND_TRIP_COUNTS => self.draining = Some((now + DRAIN + 2 * took, seconds)),
-            None => {}
-            Some((until, shortest)) => {
-                *shortest = shortest.min(seconds);
-                if now >= *until {
-                    *self = Self { seconds: *shortest, at: now, draining: None };
-                }
-            }
-        }
-    }
-}
-
-/// The highest of what was noted lately: of this span of time and of the one before.
-#[derive(Debug)]
-struct Best {
-    span: Duration,
-    since: Time,
-    before: Option<f64>,
-    now: Option<f64>,
-}
-
-impl Best {
-    const fn new(now: Time, span: Duration) -> Self {
-        Self { span, since: now, before: None, now: None }
-    }
-
-    fn note(&mut self, value: f64, now: Time) {
-        if now.since(self.since) >= self.span {
-            (self.before, self.now, self.since) = (self.now, None, now);
-        }
-        if self.now.is_none_or(|best| value > best) {
-            self.now = Some(value);
-        }
-    }
-
-    fn best(&self) -> Option<f64> {
-        match (self.before, self.now) {
-            (Some(before), Some(now)) if before > now => Some(before),
-            (before, now) => now.or(before),
         }
     }
 }
