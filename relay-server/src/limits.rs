@@ -85,6 +85,8 @@ pub(crate) const LISTENING: Duration = Duration::from_secs(2);
 
 /// How long open connections get to say goodbye after a signal to stop.
 pub(crate) const SHUTDOWN: Duration = Duration::from_millis(500);
+/// How long the goodbyes get to leave: QUIC's are sent by a task of its own, after libp2p counts the connection as closed.
+pub(crate) const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// How long libp2p lets the negotiation of a stream take.
 pub(crate) const NEGOTIATION: Duration = Duration::from_secs(10);

@@ -13,7 +13,7 @@ use libp2p::{
     swarm::{ConnectionId, SwarmEvent},
 };
 use shoal_webtransport::Lasting;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 use tracing::{debug, info};
 
 use crate::{
@@ -205,17 +205,21 @@ impl Relay {
 
     /// Says goodbye to everybody, for a short while.
     pub(crate) async fn close(mut self) {
-        let deadline = Instant::now() + limits::SHUTDOWN;
         let peers: Vec<_> = self.swarm.connected_peers().copied().collect();
+        if peers.is_empty() {
+            return;
+        }
         for peer in peers {
             // Only fails for a peer that has just left.
             let _ = self.swarm.disconnect_peer_id(peer);
         }
+        let deadline = Instant::now() + limits::SHUTDOWN;
         while self.swarm.network_info().num_peers() > 0 {
             if timeout_at(deadline, self.swarm.select_next_some()).await.is_err() {
                 return;
             }
         }
+        sleep(limits::LAST_WORDS).await;
     }
 
     fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
