@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
-import { run } from '../crates/web/build/process.mjs'
+import { install, mayInstall } from './debian.mjs'
 import { createTemporary } from './temporary.mjs'
 
 /** @typedef {'chromium' | 'firefox'} Kind */
@@ -65,12 +65,10 @@ export async function ensureBrowsers(kinds = KINDS) {
   if (missing.length === 0) return
   const packages = missing.map((kind) => DEBIAN_PACKAGES[kind])
   const remedy = `install ${packages.join(' and ')} (on Debian: apt-get install ${packages.join(' ')}), or set ${missing.map((kind) => VARIABLES[kind]).join(' and ')} to the program`
-  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) throw new Error(`${missing.join(' and ')} not found: ${remedy}`)
+  if (!mayInstall()) throw new Error(`${missing.join(' and ')} not found: ${remedy}`)
   console.log(`▸ browsers: installing ${packages.join(' and ')} with apt-get`)
-  const env = { DEBIAN_FRONTEND: 'noninteractive' }
   try {
-    await run('apt-get', ['update', '-qq'], { env })
-    await run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], { env, stdio: ['ignore', 'ignore', 'inherit'] })
+    await install(packages)
   } catch (error) {
     throw new Error(`${error.message}; ${remedy}`, { cause: error })
   }

@@ -12,7 +12,8 @@ import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { run, start } from '../crates/web/build/process.mjs'
+import { start } from '../crates/web/build/process.mjs'
+import { install, mayInstall } from './debian.mjs'
 
 const INSIDE = 'SHOAL_OWN_NETWORK'
 /** What is needed, and the Debian package that has it. */
@@ -62,14 +63,17 @@ export async function ownNetwork(url, setup = ADDRESSED) {
   process.exit(code)
 }
 
-/** Makes sure that the programs with which networks are made are there: installs Debian's packages when it may, else says what to install. */
-export async function ensurePrograms() {
+/**
+ * Makes sure that programs are there: installs Debian's packages when it may, else says what to install. To be called outside of such a network, which reaches nothing.
+ * @param {Record<string, string>} [programs] What is needed, and the Debian package that has it. Default: that with which networks are made.
+ */
+export async function ensurePrograms(programs = PROGRAMS) {
   if (process.platform !== 'linux') throw new Error('this suite needs Linux: it cuts connections by the firewall of a network namespace')
-  const missing = Object.keys(PROGRAMS).filter((program) => !PATH.split(delimiter).some((directory) => directory && existsSync(join(directory, program))))
+  const missing = Object.keys(programs).filter((program) => !PATH.split(delimiter).some((directory) => directory && existsSync(join(directory, program))))
   if (missing.length === 0) return
-  const packages = [...new Set(missing.map((program) => PROGRAMS[program]))]
-  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) throw new Error(`${missing.join(', ')} not found: install ${packages.join(' and ')}`)
-  await run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], { env: { DEBIAN_FRONTEND: 'noninteractive' }, stdio: ['ignore', 'ignore', 'inherit'] })
+  const packages = [...new Set(missing.map((program) => programs[program]))]
+  if (!mayInstall()) throw new Error(`${missing.join(', ')} not found: install ${packages.join(' and ')}`)
+  await install(packages)
 }
 
 /** The firewall lets no UDP through any more, as that of a company or hotel. Nobody is told: where packets leave, a rule would be an error for who sends. */

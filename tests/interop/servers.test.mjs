@@ -3,17 +3,18 @@
 // Runs in a network of its own (namespace.mjs).
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { test } from 'node:test'
 import { relayServer } from '../../crates/web/build/paths.mjs'
-import { run, start } from '../../crates/web/build/process.mjs'
+import { start } from '../../crates/web/build/process.mjs'
 import { createMachine, createRouter, createSwitch } from '../machines.mjs'
-import { ALONE, ownNetwork } from '../namespace.mjs'
+import { ALONE, ensurePrograms, ownNetwork } from '../namespace.mjs'
 import { createTemporary } from '../temporary.mjs'
 
+// The router's daemon for UPnP.
+await ensurePrograms({ miniupnpd: 'miniupnpd-nftables' })
 await ownNetwork(import.meta.url, ALONE)
 
 /** Milliseconds within which everything that must happen happens. */
@@ -174,15 +175,7 @@ for (const [name, way, listens] of [
   })
 }
 
-/** The router's daemon for UPnP, from its Debian package. */
-async function ensureDaemon() {
-  if (existsSync('/usr/sbin/miniupnpd')) return
-  if (process.getuid() !== 0 || !existsSync('/usr/bin/apt-get')) throw new Error('miniupnpd not found: install miniupnpd-nftables')
-  await run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'miniupnpd-nftables'], { env: { DEBIAN_FRONTEND: 'noninteractive' }, stdio: ['ignore', 'ignore', 'inherit'] })
-}
-
 test('a server has its router open its ports by UPnP, is reached from outside, and told so', { timeout: 180_000 }, async (t) => {
-  await ensureDaemon()
   const { outside, relay, homes } = await behindRouters(t, 'u')
   const [{ router, machine }] = homes
   const another = await createMachine('judge')
