@@ -38,7 +38,11 @@ export async function siteWithOpenWorkers() {
   await cp(site, path, { recursive: true })
   const scripts = (await readdir(join(path, '_astro'))).filter((name) => /^worker\..*\.js$/.test(name))
   if (scripts.length === 0) throw new Error(`there is no worker script in ${site}`)
-  for (const name of scripts) await appendFile(join(path, '_astro', name), LISTEN)
+  for (const name of scripts) {
+    await appendFile(join(path, '_astro', name), LISTEN)
+    // Compressed it is still the one without.
+    for (const ending of ['br', 'gz']) await rm(join(path, '_astro', `${name}.${ending}`), { force: true })
+  }
   return { path, remove: () => rm(path, { recursive: true, force: true }) }
 }
 
