@@ -18,6 +18,8 @@ const SIZE = 100 * 1024 * 1024
 const PLANS = process.env.SHOAL_LONG ? { chromium: { kills: 20, swaps: 20 }, firefox: { kills: 5, swaps: 6 } } : { chromium: { kills: 2, swaps: 4 } }
 /** Milliseconds in which bytes arrive again after a break: from then on, or from when there is a relay again. */
 const BACK_WITHIN = 5_000
+/** The same where nobody has to find out first that a path is dead. */
+const BACK_SOON = 4_000
 /** Milliseconds in which the direct way is taken again once it is free. */
 const DIRECT_WITHIN = 30_000
 /** The most that may be sent again for each break. */
@@ -33,27 +35,64 @@ for (const [kind, plan] of Object.entries(PLANS)) {
   test(`100 MiB between two pages in ${kind}: the relay killed ${plan.kills} times, the path changed ${plan.swaps} times`, { timeout: 590_000 }, (t) => breaks(t, kind, plan))
 }
 
-async function breaks(t, kind, plan) {
+/** A browser tries for six seconds what leads nowhere; the transfer must not wait for that. */
+test('the relay that carries a transfer killed while a direct connection is tried in vain', async (t) => {
+  const { relay, sending, receiving } = await two(t, 'chromium')
+  const content = await publishRandom(sending, SIZE / 2)
+  await shape(2 * SLOWEST, [relay.port])
+  await beginFetch(receiving, content)
+  await watchGaps(receiving)
+  await until(async () => (await progressOf(receiving)).path === 'direct' && (await progressOf(receiving)).bytes > 0, 20_000, () => say(receiving))
+  await cutUdp()
+  t.after(healUdp)
+  const tried = async () => {
+    const { session, attempts } = await receiving.evaluate((peer) => window.shoal.diagnose(peer), content.peer)
+    const { ended, steps } = attempts.at(-1)
+    return session?.path === 'relayed' && ended === undefined && steps.answered !== undefined && steps.ready === undefined
+  }
+  await until(tried, DIRECT_WITHIN, () => say(receiving))
+  await clearGap(receiving)
+  await relay.kill()
+  await relay.restart()
+  await shape(1e9, [relay.port])
+  const arrived = await fetched(receiving)
+  assert.equal(arrived.sha256, content.sha256)
+  const gap = await longestGap(receiving)
+  t.diagnostic(`silence for ${Math.round(gap)} ms`)
+  assert.ok(gap <= BACK_SOON, `nothing came for ${gap} ms: ${await say(receiving)}`)
+})
+
+/** A relay, and two pages that can be reached through it. */
+async function two(t, kind) {
   const relay = await createRelay()
   t.after(() => relay.stop())
   const browsers = await Promise.all([launch(kind), launch(kind)])
   t.after(() => Promise.all(browsers.map((browser) => browser.close())))
   const [sending, receiving] = await Promise.all(browsers.map((browser) => openApp(browser, relay.url)))
   await Promise.all([reachable(sending), reachable(receiving)])
+  return { relay, sending, receiving }
+}
+
+async function breaks(t, kind, plan) {
+  const { relay, sending, receiving } = await two(t, kind)
   const content = await publishRandom(sending, SIZE)
   const receiver = await peerId(receiving)
 
-  let left = plan.kills + plan.swaps
-  /** Slow enough for what is still to come. */
+  const all = plan.kills + plan.swaps
+  let left = all
+  let start
+  /** Slow enough for what is still to come, if each takes as long as those before, and some longer. */
   const pace = async () => {
     const missing = SIZE - (await progressOf(receiving)).bytes
-    await shape(Math.max(SLOWEST, missing / ((left + 1) * BETWEEN)), [relay.port])
+    const each = left < all ? (1.5 * (performance.now() - start)) / 1_000 / (all - left) : 0
+    await shape(Math.max(SLOWEST, missing / ((left + 1) * Math.max(BETWEEN, each))), [relay.port])
   }
   await shape(SIZE / ((left + 1) * BETWEEN), [relay.port])
   await beginFetch(receiving, content)
   await watchGaps(receiving)
   await until(async () => (await progressOf(receiving)).path === 'direct' && (await progressOf(receiving)).bytes > 4_000_000, 60_000, async () => `not under way: ${await say(receiving)}`)
 
+  start = performance.now()
   const gaps = []
   const step = async (name, action, { path, within = BACK_WITHIN } = {}) => {
     await pace()

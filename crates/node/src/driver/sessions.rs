@@ -2,7 +2,7 @@
 //! again when only a relayed one is left.
 //!
 //! ```text
-//!   no path ───────────────► dial (direct, by way of a relay) every second, for 30 s, and once a relay is back
+//!   no path ───────────────► dial (direct, by way of a relay) every second, for 30 s, and once a relay is back; relayed, while a direct one is being made
 //!   the only path is stuck ─► dial relayed, every second
 //!   direct, held back by losses ─► dial direct as often as four need
 //!   relayed, in use ────────► dial direct, every 10 s; also beside a direct connection that is not used, so does not work
@@ -95,8 +95,12 @@ impl Driver {
             Health::Alone(waited) => {
                 alone.push((waited, session));
                 let ours = self.shared.local.to_bytes() < peer.to_bytes() || waited >= YIELD;
-                let wanted = unfinished && ours && (known.connections.is_empty() || waited >= YIELD);
-                (wanted && known.dial != Dial::Running && since >= RESTORE).then_some(Need::Direct(1))
+                let wanted = unfinished && ours && (known.connections.is_empty() || waited >= YIELD) && since >= RESTORE;
+                match known.dial {
+                    // It may have lost its relay, and browsers try a way that is closed for seconds.
+                    Dial::Running => (wanted && waited >= RESTORE).then_some(Need::Relayed),
+                    _ => wanted.then_some(Need::Direct(1)),
+                }
             }
         }
     }
