@@ -6,6 +6,8 @@ use crate::time::Time;
 
 /// For how long the shortest round trip counts.
 const ROUND_TRIP_COUNTS: Duration = Duration::from_secs(10);
+/// … or for so many of them, where that is longer: finding it anew costs half of two.
+const ROUND_TRIPS_COUNTED: f64 = 30.0;
 /// Round trips that are longer by this share are as short as the shortest.
 const AS_SHORT: f64 = 1.1;
 /// For how long, and two round trips, the line is left to run empty.
@@ -28,7 +30,7 @@ impl RoundTrip {
 
     /// Whether it still counts.
     pub(super) fn is_fresh(&self, now: Time) -> bool {
-        now.since(self.at) < ROUND_TRIP_COUNTS
+        now.since(self.at).as_secs_f64() < ROUND_TRIP_COUNTS.as_secs_f64().max(ROUND_TRIPS_COUNTED * self.seconds)
     }
 
     pub(super) fn note(&mut self, took: Duration, now: Time) {

@@ -132,7 +132,7 @@ impl Outbound {
     /// Whether an acknowledgement is to be asked for: where little may be under way, the other side's own would come too late.
     fn asks(&mut self) -> bool {
         let waits = self.position - self.asked.max(self.log.start()).min(self.position);
-        let asks = self.limit < 4 * limits::PIPE_ACKNOWLEDGE && waits >= self.limit / 4;
+        let asks = self.limit < 4 * limits::PIPE_ACKNOWLEDGE && waits >= (self.limit / 8).max(limits::PIPE_LEAST_WINDOW / 4);
         if asks {
             self.asked = self.position;
         }

@@ -9,6 +9,8 @@
 //! ```
 //!
 //! On a long way nobody waits for that: browsers begin with ten packets and need a dozen round trips to use a good link.
+//!
+//! The same look tells whether the carrier is still beginning: until the rate has not grown by a quarter for three round trips.
 
 use std::time::Duration;
 
@@ -34,12 +36,14 @@ pub(super) struct Rounds {
     /// Nothing waited at a moment of this round.
     dry: bool,
     held_back: u32,
+    /// Those in a row in which the rate did not grow.
+    even: u32,
     waiting: u64,
 }
 
 impl Rounds {
     pub(super) const fn new(offset: u64, now: Time) -> Self {
-        Self { since: (now, offset), end: offset, best: 0.0, full: (None, Duration::ZERO), dry: false, held_back: 0, waiting: 0 }
+        Self { since: (now, offset), end: offset, best: 0.0, full: (None, Duration::ZERO), dry: false, held_back: 0, even: 0, waiting: 0 }
     }
 
     /// Something is sent after nothing was under way.
@@ -72,10 +76,17 @@ impl Rounds {
         }
         let rate = received.saturating_sub(from) as f64 / took.as_secs_f64();
         self.filled(self.full.0.is_some(), now);
-        let excused = self.dry || self.full.1 > took / 2 || rate >= GROWS * self.best;
+        let grows = rate >= GROWS * self.best;
+        self.even = if grows { 0 } else { self.even.saturating_add(1) };
+        let excused = self.dry || self.full.1 > took / 2 || grows;
         self.held_back = if excused { self.held_back.saturating_sub(1) } else { self.held_back + 1 };
         self.best = self.best.max(rate);
         (self.since, self.end, self.full.1, self.dry) = ((now, received), sent, Duration::ZERO, self.waiting == 0);
+    }
+
+    /// The highest rate while the carrier is beginning, in bytes in a second: what it delivers in the next round trip is more than in the last one.
+    pub(super) fn beginning(&self) -> Option<f64> {
+        (self.best > 0.0 && self.even < PIPE_LANE_AFTER).then_some(self.best)
     }
 
     /// Whether it pays to open others, at the shortest round trip of what went by the path, that of something else before, which did not wait for a carrier

@@ -5,7 +5,7 @@
 //! at once and needs many seconds to recover, at 10 Mbit/s with the 256 KiB that a home router keeps.
 //!
 //! ```text
-//!   window = rate × (round trip + slack)      rate: the highest of the last seconds
+//!   window = rate × (round trip + slack)      rate: the highest of the last seconds, and of the last round trips while the carrier is beginning
 //!                                             round trip: the shortest of the last ten seconds
 //!                                             slack: 10 ms, 30 while nothing urgent is sent, or half a round trip if that is more
 //! ```
@@ -18,7 +18,7 @@
 //! the carrier's own congestion control stays in charge: the window only keeps us from feeding it more than it delivers. It grows at most by what is
 //! acknowledged, so doubles each round trip.
 //!
-//! What stands in line makes every round trip longer. So when none as short as the shortest came for ten seconds, the line is left to run empty for a
+//! What stands in line makes every round trip longer. So when none as short as the shortest came for ten seconds (thirty round trips, where these are longer), the line is left to run empty for a
 //! moment, and what is the shortest then is believed. Otherwise the slack would be taken for the way, and the line would grow for as long as there is
 //! something to send.
 
@@ -192,7 +192,9 @@ impl Window {
         round_trip.note(now.since(at), now);
         let RoundTrip { seconds, draining, .. } = *round_trip;
         self.note_rate(seconds, now);
-        let Some(rate) = self.rate.best() else { return };
+        // What is measured over a longer time lags behind a carrier that is beginning, and would hold it back.
+        let known = self.rate.best();
+        let Some(rate) = self.rounds.beginning().map_or(known, |rate| Some(known.map_or(rate, |known| known.max(rate)))) else { return };
         let wanted = match draining {
             Some(_) => rate * seconds * DRAINING,
             // On a long way half a round trip more, or it would never be found out what the way can do.
@@ -205,7 +207,8 @@ impl Window {
             }
         };
         // Converts with saturation; a rate is never negative.
-        self.bytes = (wanted as u64).min(self.bytes + news).clamp(PIPE_LEAST_WINDOW, PIPE_UNACKNOWLEDGED);
+        let least = if known.is_some() { PIPE_LEAST_WINDOW } else { self.bytes };
+        self.bytes = (wanted as u64).min(self.bytes + news).clamp(least, PIPE_UNACKNOWLEDGED);
     }
 
     /// Of a while in which something was under way all the time: long enough for what comes in turns, or until all had arrived.
@@ -243,7 +246,7 @@ mod tests {
         longest_later: f64,
     }
 
-    /// Sends as much as the window lets it, for so many seconds; an acknowledgement is asked for each quarter of the window.
+    /// Sends as much as the window lets it, for so many seconds; an acknowledgement is asked for each eighth of the window.
     fn transfer(link: &Link, seconds: f64) -> Seen {
         const STEP: f64 = 0.0005;
         let time = |seconds: f64| Time::from_origin(Duration::from_secs_f64(seconds));
@@ -263,7 +266,7 @@ mod tests {
             while sent - acknowledged < window.bytes() {
                 sent += (window.bytes() - (sent - acknowledged)).min(16 * 1024);
                 window.sent(sent, time(now));
-                if sent - asked >= window.bytes() / 4 {
+                if sent - asked >= (window.bytes() / 8).max(PIPE_LEAST_WINDOW / 4) {
                     asked = sent;
                     questions.push_back(sent);
                 }
@@ -373,9 +376,9 @@ mod tests {
         assert!(window.wants_lanes(), "beginning slowly costs seconds by satellite");
     }
 
-    /// After how many seconds, if at all, others are wanted beside a browser's connection over a link: it begins with ten packets, and half as many more
-    /// each round trip, and after each loss, of a packet of so many, with half as many as before.
-    fn wanted_over(link: &Link, loses_one_of: u64) -> Option<f64> {
+    /// A browser's connection over a link, for so many seconds: it begins with ten packets, and half as many more each round trip, and after each loss, of
+    /// a packet of so many, with half as many as before. After how many seconds others are wanted beside it, if at all, and how many bytes have arrived.
+    fn carried(link: &Link, loses_one_of: u64, seconds: f64) -> (Option<f64>, f64) {
         const STEP: f64 = 0.001;
         const PACKET: u64 = 1_200;
         let time = |seconds: f64| Time::from_origin(Duration::from_secs_f64(seconds));
@@ -385,7 +388,8 @@ mod tests {
         let mut lost = loses_one_of * PACKET;
         let (mut questions, mut answers, mut confirmed) = (VecDeque::new(), VecDeque::<(f64, u64)>::new(), VecDeque::<(f64, u64)>::new());
         let mut known = 0u64;
-        for step in 0..(10.0 / STEP) as usize {
+        let mut wanted = None;
+        for step in 0..(seconds / STEP) as usize {
             let now = step as f64 * STEP;
             while let Some((_, received)) = answers.pop_front_if(|(at, _)| *at <= now) {
                 acknowledged = received;
@@ -401,7 +405,7 @@ mod tests {
             while sent - acknowledged < window.bytes() && ((sent - known) as f64) < may + 8_192.0 {
                 sent += 2_048;
                 window.sent(sent, time(now));
-                if sent - asked >= window.bytes() / 4 {
+                if sent - asked >= (window.bytes() / 8).max(PIPE_LEAST_WINDOW / 4) {
                     asked = sent;
                     questions.push_back(sent);
                 }
@@ -420,10 +424,10 @@ mod tests {
                 answers.push_back((now + link.round_trip, question));
             }
             if window.wants_lanes() {
-                return Some(now);
+                wanted = wanted.or(Some(now));
             }
         }
-        None
+        (wanted, arrived)
     }
 
     #[test]
@@ -431,16 +435,27 @@ mod tests {
         for (rate, round_trip) in
             [(12.5e6, 0.016), (2.5e6, 0.03), (3.1e6, 0.04), (6e6, 0.08), (1e6, 0.09), (375e3, 0.2), (6e6, 0.2), (12e6, 0.001)]
         {
-            let never = wanted_over(&Link { rate, round_trip }, u64::MAX / 10_000);
+            let (never, _) = carried(&Link { rate, round_trip }, u64::MAX / 10_000, 10.0);
             assert_eq!(never, None, "{rate} B/s, {round_trip} s, without loss");
         }
         for (rate, round_trip, one_of) in [(12.5e6, 0.016, 1_000), (3.1e6, 0.04, 300), (1e6, 0.09, 200), (375e3, 0.2, 200)] {
-            let wanted = wanted_over(&Link { rate, round_trip }, one_of);
+            let (wanted, _) = carried(&Link { rate, round_trip }, one_of, 10.0);
             let first = one_of as f64 * 1_200.0 / rate + 10.0 * round_trip;
             assert!(
                 wanted.is_some_and(|after| after < first + 12.0 * round_trip),
                 "{rate} B/s, {round_trip} s, one of {one_of}: {wanted:?}"
             );
+        }
+    }
+
+    #[test]
+    fn the_window_does_not_hold_back_a_carrier_that_is_beginning() {
+        for (rate, round_trip) in [(12.5e6, 0.016), (3.1e6, 0.04), (6e6, 0.08)] {
+            // As long as ten packets take to become what the link holds, by half more each round trip, and as long again.
+            let beginning = f64::ln(rate * round_trip / 12_000.0) / f64::ln(1.5) * round_trip;
+            let (_, arrived) = carried(&Link { rate, round_trip }, u64::MAX / 10_000, 2.0 * beginning);
+            let share = arrived / (rate * beginning);
+            assert!(share > 0.9, "{share:.2} of what {rate} B/s and {round_trip} s allow");
         }
     }
 
