@@ -8,7 +8,7 @@ const CROWD = '10000,2000'
 
 /** @returns {Promise<Record<string, number>>} what the test says */
 export async function crowd() {
-  const output = await capture('cargo', ['test', '--locked', '--release', '-p', 'relay-server', '--test', 'relay', '--', '--nocapture', '--exact', 'crowd::every_page_costs_little_memory_and_bytes_go_through_fast'], {
+  const output = await capture('cargo', ['test', '--locked', '--release', '--workspace', '--test', 'relay', '--', '--nocapture', '--exact', 'crowd::every_page_costs_little_memory_and_bytes_go_through_fast'], {
     cwd: root,
     env: { SHOAL_CROWD: CROWD },
   })

@@ -10,7 +10,7 @@ import { linesOf } from './lines.mjs'
 export const HERE = Object.values(networkInterfaces()).flat().find(({ family, internal }) => family === 'IPv4' && !internal)?.address
 
 /** Compiles the far sides. */
-export const buildWebRtcDirect = () => run('cargo', ['build', '--locked', '--release', '-p', 'shoal-webrtc', '--example', 'direct', '--example', 'bare_channel'], { cwd: root })
+export const buildWebRtcDirect = () => run('cargo', ['build', '--locked', '--release', '--workspace', '--example', 'direct', '--example', 'bare_channel'], { cwd: root })
 
 /** Whether it can be measured here; else it is said why not. */
 export function isMeasurable(kind) {

@@ -48,7 +48,7 @@ function swapped(number) {
 `
 
 /** Compiles the far side. */
-export const buildWebsocket = () => run('cargo', ['build', '--locked', '--release', '-p', 'relay-server', '--example', 'websocket_peer'], { cwd: root })
+export const buildWebsocket = () => run('cargo', ['build', '--locked', '--release', '--workspace', '--example', 'websocket_peer'], { cwd: root })
 
 /** Starts the far side. @param {(method: string, ...args: unknown[]) => Promise<number>} call what the page's worker does */
 export async function websocket(call) {

@@ -46,7 +46,7 @@ async function rawSessionDial(_, port, hash) {
 `
 
 /** Compiles the far side. */
-export const buildWebTransport = () => run('cargo', ['build', '--locked', '--release', '-p', 'shoal-webtransport', '--example', 'measure'], { cwd: root })
+export const buildWebTransport = () => run('cargo', ['build', '--locked', '--release', '--workspace', '--example', 'measure'], { cwd: root })
 
 /** Starts the far side. @param {(method: string, ...args: unknown[]) => Promise<number>} call what the page's worker does */
 export async function webtransport(call) {

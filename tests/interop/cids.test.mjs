@@ -20,7 +20,7 @@ const PROFILES = {
 /** Bytes that are made at once. */
 const PIECE = 1_000_000
 
-before(() => run('cargo', ['build', '--quiet', '--locked', '--release', '-p', 'shoal-protocol', '--example', 'cid'], { cwd: root }))
+before(() => run('cargo', ['build', '--quiet', '--locked', '--release', '--workspace', '--example', 'cid'], { cwd: root }))
 
 for (const [profile, options] of Object.entries(PROFILES)) {
   for (const size of SIZES) {

@@ -460,6 +460,30 @@ mod tests {
     }
 
     #[test]
+    fn a_large_transfer_begins_as_fast_after_small_ones() {
+        let at = |milliseconds| Time::from_origin(Duration::from_millis(milliseconds));
+        let mut window = Window::new(0, at(0));
+        let (mut offset, mut now) = (0, 0);
+        for _ in 0..20 {
+            offset += 1_000;
+            window.waits(0);
+            window.sent(offset, at(now));
+            window.acknowledged(offset, at(now + 30));
+            now += 200;
+        }
+        window.waits(8 << 20);
+        for _ in 0..3 {
+            while offset + 16 * 1024 <= (now - 3_800) * 8_000 + window.bytes() / 2 {
+                offset += 16 * 1024;
+                window.sent(offset, at(now));
+            }
+            now += 30;
+            window.acknowledged(offset, at(now));
+        }
+        assert!(window.bytes() > 2 * PIPE_FIRST_WINDOW, "{} bytes after three round trips", window.bytes());
+    }
+
+    #[test]
     fn a_pause_says_nothing_of_the_path() {
         let at = |milliseconds| Time::from_origin(Duration::from_millis(milliseconds));
         let mut window = Window::new(0, at(0));
