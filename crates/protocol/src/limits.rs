@@ -82,6 +82,9 @@ pub const SESSION_HELLO_FRAME: u64 = 1024;
 pub const PIPE_UNACKNOWLEDGED: u64 = 2 * 1024 * 1024 - 64 * 1024;
 /// Bytes that may be under way on a path of which nothing is known yet: half of what a home router keeps in line.
 pub const PIPE_FIRST_WINDOW: u64 = 128 * 1024;
+/// The same where a round trip is shorter than [`PIPE_LANE_WAY`], since two browsers of one machine or one home are busy only from there on (see
+/// [`PIPE_TURNS_WINDOW`]): three quarters of what a home router keeps.
+pub const PIPE_FIRST_WINDOW_NEARBY: u64 = 192 * 1024;
 /// Bytes that may be under way on any path: one large message of a data channel. At 10 Mbit/s it takes 50 ms.
 pub const PIPE_LEAST_WINDOW: u64 = 64 * 1024;
 /// For how long bytes may stand in line beyond the shortest round trip of a path, or half a round trip, if that is more: it is what urgent bytes wait for.

@@ -77,8 +77,7 @@ impl Rounds {
         let rate = received.saturating_sub(from) as f64 / took.as_secs_f64();
         self.filled(self.full.0.is_some(), now);
         let grows = rate >= GROWS * self.best;
-        // Where nothing more waited, it is what there was to send.
-        self.even = if grows { 0 } else { self.even.saturating_add(u32::from(!self.dry)) };
+        self.even = if grows { 0 } else { self.even.saturating_add(1) };
         let excused = self.dry || self.full.1 > took / 2 || grows;
         self.held_back = if excused { self.held_back.saturating_sub(1) } else { self.held_back + 1 };
         self.best = self.best.max(rate);
