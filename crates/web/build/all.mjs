@@ -46,14 +46,15 @@ function buildSite() {
   )
 }
 
-/** The relay. Also for tests that need nothing else. */
+/** The relay. Also for tests that need nothing else: with SHOAL_WORKSPACE set from what was compiled for those of the whole workspace, which has more features. */
 export function buildRelay(compiler) {
+  const packages = process.env.SHOAL_WORKSPACE ? ['--workspace'] : ['-p', 'relay-server']
   const inputs = ['crates/protocol', 'crates/turn', 'crates/webtransport', 'relay-server', 'Cargo.toml', 'Cargo.lock'].map((path) => at(path))
   return unlessFresh(
     'relay',
     inputs,
     [relayServer],
-    () => step('compiling the relay', (report) => cargo(['build', '--locked', '--release', '-p', 'relay-server'], { report, tree: ['-p', 'relay-server'] })),
+    () => step('compiling the relay', (report) => cargo(['build', '--locked', '--release', ...packages, '--bin', 'relay-server'], { report, tree: packages })),
     compiler,
   )
 }
