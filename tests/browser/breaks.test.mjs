@@ -27,7 +27,7 @@ const SENT_AGAIN = 2 * 1024 * 1024
 /** Bytes in a second at least; also where the way back takes long: the next breaks need a transfer, too. */
 const SLOWEST = 1_000_000
 /** Seconds of transfer between two breaks, about. */
-const BETWEEN = 2
+const BETWEEN = 3
 /** Milliseconds for which a relay is down. */
 const DOWN = [100, 1_500]
 
@@ -39,7 +39,7 @@ for (const [kind, plan] of Object.entries(PLANS)) {
 test('the relay that carries a transfer killed while a direct connection is tried in vain', async (t) => {
   const { relay, sending, receiving } = await two(t, 'chromium')
   const content = await publishRandom(sending, SIZE / 2)
-  await shape(2 * SLOWEST, [relay.port])
+  await shape(SLOWEST, [relay.port])
   await beginFetch(receiving, content)
   await watchGaps(receiving)
   await until(async () => (await progressOf(receiving)).path === 'direct' && (await progressOf(receiving)).bytes > 0, 20_000, () => say(receiving))
@@ -50,7 +50,7 @@ test('the relay that carries a transfer killed while a direct connection is trie
     const { ended, steps } = attempts.at(-1)
     return session?.path === 'relayed' && ended === undefined && steps.answered !== undefined && steps.ready === undefined
   }
-  await until(tried, DIRECT_WITHIN, () => say(receiving))
+  await until(tried, 1.5 * DIRECT_WITHIN, () => say(receiving))
   await clearGap(receiving)
   await relay.kill()
   await relay.restart()
@@ -75,6 +75,7 @@ async function two(t, kind) {
 
 async function breaks(t, kind, plan) {
   const { relay, sending, receiving } = await two(t, kind)
+  t.after(healUdp)
   const content = await publishRandom(sending, SIZE)
   const receiver = await peerId(receiving)
 

@@ -60,9 +60,8 @@ impl Inner {
         let traffic = alone.and_then(|id| self.paths.get(&id)).map_or((0, 0), |carrying| carrying.route.traffic.get());
         let idle = counts.sent == counts.acknowledged;
         let (patience, time) = self.patience();
-        match self.watch.paths.look(Sight { path, acknowledged: self.pipe.under_way().0, idle, traffic }, patience, time) {
-            // Back on a path that was left because it did not deliver, as the other one broke: that is known already.
-            Verdict::Fine if !idle && self.pipe.sends_on_suspect() => return Health::Stuck,
+        let verdict = self.watch.paths.look(Sight { path, acknowledged: self.pipe.under_way().0, idle, traffic }, patience, time);
+        match verdict {
             Verdict::Fine | Verdict::Waits => {}
             Verdict::Ask => {
                 self.pipe.probe();
@@ -71,10 +70,11 @@ impl Inner {
             Verdict::Silent => {
                 self.pipe.silent();
                 self.wake_pumps();
-                if self.pipe.sends_on() == path {
-                    return Health::Stuck;
-                }
             }
+        }
+        // Also back on a path that was left because it did not deliver, as the other one broke: that is known already, and not waited for once more.
+        if (verdict == Verdict::Silent && self.pipe.sends_on() == path) || (!idle && self.pipe.sends_on_suspect()) {
+            return Health::Stuck;
         }
         let narrow = self.kind(path) == Some(Path::Direct) && self.pace.wants_lanes();
         if narrow { Health::Narrow } else { Health::Fine }
