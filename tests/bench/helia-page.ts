@@ -53,8 +53,9 @@ async function start(relay: string) {
   }
 }
 
+/** Each with bytes of its own, as a file's stream gives them: IndexedDB would keep all of a larger buffer with each block, and fails at that. */
 async function* pieces(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  for (let start = 0; start < bytes.length; start += 1_048_576) yield bytes.subarray(start, start + 1_048_576)
+  for (let start = 0; start < bytes.length; start += 1_048_576) yield bytes.slice(start, start + 1_048_576)
 }
 
 Object.assign(window, { startHelia: start })

@@ -208,6 +208,9 @@ impl World {
     }
 }
 
+/// Rounds of silence after which a sender asks.
+const ASKS: u64 = 1_000;
+
 fn run(seed: u64) -> u64 {
     let mut random = Random(seed);
     let breaking = !random.one_in(4);
@@ -228,6 +231,10 @@ fn run(seed: u64) -> u64 {
             }
             if world.routes.iter().all(|route| route.dead) {
                 world.open(&mut random);
+            }
+            // As a sender does that has heard nothing for half a second.
+            if round % ASKS == 0 {
+                world.ends.iter_mut().for_each(|end| end.pipe.probe());
             }
         } else {
             world.disturb(breaking, &mut random);

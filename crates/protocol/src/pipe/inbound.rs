@@ -161,6 +161,7 @@ impl Pipe {
             Record::Acknowledge { received, ahead } => {
                 self.on_acknowledge(received, ahead)?;
                 self.trust(id);
+                self.ask_lanes();
                 Ok(())
             }
             Record::Probe => {

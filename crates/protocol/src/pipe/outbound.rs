@@ -28,6 +28,8 @@ pub(super) struct Outbound {
     limit: u64,
     /// The byte behind the last one that the other side was asked to acknowledge.
     asked: u64,
+    /// The same by every lane.
+    asked_lanes: u64,
     /// Bytes that the other side has behind a gap.
     ahead: u64,
     /// The other side takes parts, so nothing is sent without its offset from here on.
@@ -47,6 +49,7 @@ impl Default for Outbound {
             again: 0,
             limit: limits::PIPE_UNACKNOWLEDGED,
             asked: 0,
+            asked_lanes: 0,
             ahead: 0,
             parts: None,
             alone: false,
@@ -107,11 +110,6 @@ impl Outbound {
         (arrived, self.position.max(arrived))
     }
 
-    /// What was sent on a lane that is gone may not have arrived, and which bytes these were is not known.
-    fn go_back(&mut self) {
-        (self.position, self.asked, self.ahead) = (self.log.start(), self.log.start(), 0);
-    }
-
     /// The other side takes parts.
     pub(super) fn takes_parts(&mut self) {
         self.parts.get_or_insert(self.log.end());
@@ -132,7 +130,8 @@ impl Outbound {
     /// Whether an acknowledgement is to be asked for: where little may be under way, the other side's own would come too late.
     fn asks(&mut self) -> bool {
         let waits = self.position - self.asked.max(self.log.start()).min(self.position);
-        let asks = self.limit < 4 * limits::PIPE_ACKNOWLEDGE && waits >= (self.limit / 8).max(limits::PIPE_LEAST_WINDOW / 4);
+        let enough = (self.limit / 8).max(limits::PIPE_LEAST_WINDOW / 4).min(self.limit / 4);
+        let asks = self.limit < 4 * limits::PIPE_ACKNOWLEDGE && waits >= enough;
         if asks {
             self.asked = self.position;
         }
@@ -230,16 +229,41 @@ impl Pipe {
         self.suspect(main);
     }
 
+    /// What was sent on a lane that is gone may not have arrived, and which bytes these were is not known: everything is sent again, on whatever paths, and
+    /// nothing depends any more on where it was sent before.
+    fn go_back(&mut self) {
+        let Outbound { log, position, asked, asked_lanes, ahead, .. } = &mut self.outbound;
+        (*position, *asked, *asked_lanes, *ahead) = (log.start(), log.start(), 0, 0);
+        for (_, path) in &mut self.paths {
+            path.sent = 0;
+        }
+    }
+
     /// To be called before a path is believed to deliver no longer: what was sent on it as one of several is sent again.
     pub(super) fn leave(&mut self, id: PathId) {
         if self.paths.get(&id).is_none_or(|path| path.sent <= self.outbound.log.start()) {
             return;
         }
         match self.outbound.sending {
-            Sending::On(main) if main != id => self.outbound.go_back(),
+            Sending::On(main) if main != id => self.go_back(),
             // What it waits for may never arrive.
             Sending::Asked { path, before: Some(_) } if path != id => self.ask(path, None),
             _ => {}
+        }
+    }
+
+    /// Where nothing more may be sent, asks by every lane: an acknowledgement that was asked for on one of them says nothing of what is under way on the
+    /// others, and frees nothing behind a gap.
+    pub(super) fn ask_lanes(&mut self) {
+        let Outbound { position, asked_lanes, ref log, .. } = self.outbound;
+        let open = if position < log.end() { self.outbound.open().is_some() } else { self.room(usize::MAX).is_some() };
+        if open || asked_lanes == position || log.len() == 0 || self.lanes() < 2 {
+            return;
+        }
+        self.outbound.asked_lanes = position;
+        let from = self.outbound.log.start();
+        for (_, path) in self.paths.iter_mut().filter(|(_, path)| path.greeted && path.sent > from) {
+            path.probe = true;
         }
     }
 
@@ -316,6 +340,9 @@ impl Pipe {
         }
         let out = Bytes::from(out);
         self.outbound.log.push(out.slice(start..end));
+        if self.outbound.log.len() + WORTH_A_RECORD > limits::PIPE_UNACKNOWLEDGED {
+            self.ask_lanes();
+        }
         Some(out)
     }
 
@@ -372,9 +399,9 @@ impl Pipe {
             return Err(Violation::AcknowledgesUnsent);
         }
         outbound.log.forget(received.max(outbound.log.start()));
-        outbound.go_back();
         outbound.granted = turn;
         outbound.sending = Sending::On(id);
+        self.go_back();
         Ok(())
     }
 
