@@ -34,7 +34,8 @@ export async function openPackage(browser, url, options) {
  */
 export async function openNode(t, browser, url, config, { prepare } = {}) {
   const page = await openPackage(browser, url, { prepare })
-  t.after(() => page.isClosed() || page.close())
+  // Where the test closes its browser first, there may be nobody any more to close the page.
+  t.after(() => page.isClosed() || page.close().catch((error) => assert.match(error.message, /closed/i)))
   await page.evaluate(async (config) => {
     window.shoal = await window.shoalPackage.createNode({ store: { kind: 'memory' }, ...config })
   }, config)
