@@ -126,6 +126,42 @@ fn who_does_not_know_of_lanes_is_sent_to_by_one_path() {
 }
 
 #[test]
+fn who_does_not_know_of_lanes_gets_nothing_twice_when_a_path_breaks_that_was_left_before() {
+    let mut pipe = Pipe::new(Key([1; 16]));
+    let theirs = Key([2; 16]);
+    let first = pipe.accept(DIRECT, shoal_protocol::pipe::Greeting::Open(theirs)).expect("a path");
+    said(&mut pipe, first);
+    let second = pipe.accept(DIRECT, shoal_protocol::pipe::Greeting::Attach { key: Key([1; 16]), own: theirs }).expect("a path");
+    said(&mut pipe, second);
+    assert_eq!(send(&mut pipe, first, b"bytes"), frame(2, &[], b"bytes"));
+    pipe.suspect(first);
+    assert_eq!(said(&mut pipe, second), frame(5, &[1, 0, 0], &[]), "MOVE");
+    receive(&mut pipe, second, &frame(6, &[1, 0], &[])).expect("GO");
+    assert_eq!(said(&mut pipe, second), frame(2, &[], b"bytes"), "again, as nothing had arrived");
+    pipe.lost(first);
+    assert_eq!(said(&mut pipe, second), b"", "they are under way on this path");
+}
+
+#[test]
+fn where_nothing_more_may_be_sent_each_lane_is_asked_what_has_arrived() {
+    let ([mut one, mut other], paths) = ends(2);
+    let late = send(&mut one, paths[1][0], &[1; 40_000]);
+    let early = send(&mut one, paths[0][0], &[2; 24_000]);
+    one.limit(32_000);
+    let probe = said(&mut one, paths[0][0]);
+    receive(&mut other, paths[0][1], &[early, probe].concat()).expect("honest");
+    let answer = said(&mut other, paths[0][1]);
+    assert_eq!(answer, frame(3, &[0, 24_000], &[]), "nothing in order, and 24,000 bytes behind a gap");
+    receive(&mut one, paths[0][0], &answer).expect("honest");
+    let probe = said(&mut one, paths[1][0]);
+    assert_eq!(probe, frame(4, &[], &[]), "PROBE, which arrives behind what went by this lane");
+    receive(&mut other, paths[1][1], &[late, probe].concat()).expect("honest");
+    let answer = said(&mut other, paths[1][1]);
+    receive(&mut one, paths[1][0], &answer).expect("honest");
+    assert_eq!(one.under_way(), (64_000, 64_000));
+}
+
+#[test]
 fn no_more_is_held_than_may_be_unacknowledged() {
     let part = |at: u64, payload: &[u8]| frame(8, &[at], payload);
     let last = limits::PIPE_UNACKNOWLEDGED - 1;
