@@ -27,7 +27,7 @@ const SENT_AGAIN = 2 * 1024 * 1024
 /** Bytes in a second at least; also where the way back takes long: the next breaks need a transfer, too. */
 const SLOWEST = 1_000_000
 /** Seconds of transfer between two breaks, about. */
-const BETWEEN = 3
+const BETWEEN = 2
 /** Milliseconds for which a relay is down. */
 const DOWN = [100, 1_500]
 
@@ -79,21 +79,17 @@ async function breaks(t, kind, plan) {
   const content = await publishRandom(sending, SIZE)
   const receiver = await peerId(receiving)
 
-  const all = plan.kills + plan.swaps
-  let left = all
-  let start
-  /** Slow enough for what is still to come, if each takes as long as those before, and some longer. */
+  let left = plan.kills + plan.swaps
+  /** Slow enough for what is still to come. */
   const pace = async () => {
     const missing = SIZE - (await progressOf(receiving)).bytes
-    const each = left < all ? (1.5 * (performance.now() - start)) / 1_000 / (all - left) : 0
-    await shape(Math.max(SLOWEST, missing / ((left + 1) * Math.max(BETWEEN, each))), [relay.port])
+    await shape(Math.max(SLOWEST, missing / ((left + 1) * BETWEEN)), [relay.port])
   }
   await shape(SIZE / ((left + 1) * BETWEEN), [relay.port])
   await beginFetch(receiving, content)
   await watchGaps(receiving)
   await until(async () => (await progressOf(receiving)).path === 'direct' && (await progressOf(receiving)).bytes > 4_000_000, 60_000, async () => `not under way: ${await say(receiving)}`)
 
-  start = performance.now()
   const gaps = []
   const step = async (name, action, { path, within = BACK_WITHIN } = {}) => {
     await pace()

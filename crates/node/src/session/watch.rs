@@ -60,8 +60,7 @@ impl Inner {
         let traffic = alone.and_then(|id| self.paths.get(&id)).map_or((0, 0), |carrying| carrying.route.traffic.get());
         let idle = counts.sent == counts.acknowledged;
         let (patience, time) = self.patience();
-        let verdict = self.watch.paths.look(Sight { path, acknowledged: self.pipe.under_way().0, idle, traffic }, patience, time);
-        match verdict {
+        match self.watch.paths.look(Sight { path, acknowledged: self.pipe.under_way().0, idle, traffic }, patience, time) {
             Verdict::Fine | Verdict::Waits => {}
             Verdict::Ask => {
                 self.pipe.probe();
@@ -72,8 +71,8 @@ impl Inner {
                 self.wake_pumps();
             }
         }
-        // Also back on a path that was left because it did not deliver, as the other one broke: that is known already, and not waited for once more.
-        if (verdict == Verdict::Silent && self.pipe.sends_on() == path) || (!idle && self.pipe.sends_on_suspect()) {
+        // There is no better one, or it is one that was left before, as the other one broke: what is known already is not waited for once more.
+        if !idle && self.pipe.sends_on_suspect() {
             return Health::Stuck;
         }
         let narrow = self.kind(path) == Some(Path::Direct) && self.pace.wants_lanes();

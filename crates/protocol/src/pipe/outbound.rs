@@ -340,6 +340,7 @@ impl Pipe {
         }
         let out = Bytes::from(out);
         self.outbound.log.push(out.slice(start..end));
+        // Full behind a gap, perhaps, of which no acknowledgement tells: too little is under way for one that comes unasked.
         if self.outbound.log.len() + WORTH_A_RECORD > limits::PIPE_UNACKNOWLEDGED {
             self.ask_lanes();
         }

@@ -21,6 +21,8 @@ use crate::{
 
 /// By what the rate of a carrier that is only beginning grows in a round trip at least.
 const GROWS: f64 = 1.25;
+/// In how many round trips in a row it must not have grown before the carrier is no longer beginning: as many as BBR waits for.
+const EVEN: u32 = 3;
 
 /// The rounds of one path.
 #[derive(Debug)]
@@ -86,7 +88,7 @@ impl Rounds {
 
     /// The highest rate while the carrier is beginning, in bytes in a second: what it delivers in the next round trip is more than in the last one.
     pub(super) fn beginning(&self) -> Option<f64> {
-        (self.best > 0.0 && self.even < PIPE_LANE_AFTER).then_some(self.best)
+        (self.best > 0.0 && self.even < EVEN).then_some(self.best)
     }
 
     /// Whether it pays to open others, at the shortest round trip of what went by the path, that of something else before, which did not wait for a carrier

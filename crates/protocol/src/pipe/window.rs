@@ -18,9 +18,9 @@
 //! the carrier's own congestion control stays in charge: the window only keeps us from feeding it more than it delivers. It grows at most by what is
 //! acknowledged, so doubles each round trip.
 //!
-//! What stands in line makes every round trip longer. So when none as short as the shortest came for ten seconds (thirty round trips, where these are longer), the line is left to run empty for a
-//! moment, and what is the shortest then is believed. Otherwise the slack would be taken for the way, and the line would grow for as long as there is
-//! something to send.
+//! What stands in line makes every round trip longer. So when none as short as the shortest came for ten seconds (thirty round trips, where these are
+//! longer), the line is left to run empty for a moment, and what is the shortest then is believed. Otherwise the slack would be taken for the way, and the
+//! line would grow for as long as there is something to send.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -197,7 +197,7 @@ impl Window {
         self.note_rate(seconds, now);
         // What is measured over a longer time lags behind a carrier that is beginning, and would hold it back.
         let known = self.rate.best();
-        let Some(rate) = self.rounds.beginning().map_or(known, |rate| Some(known.map_or(rate, |known| known.max(rate)))) else { return };
+        let Some(rate) = [known, self.rounds.beginning()].into_iter().flatten().reduce(f64::max) else { return };
         let wanted = match draining {
             Some(_) => rate * seconds * DRAINING,
             // On a long way half a round trip more, or it would never be found out what the way can do.
