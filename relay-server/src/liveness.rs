@@ -86,8 +86,8 @@ impl NetworkBehaviour for Liveness {
     }
 
     fn on_connection_handler_event(&mut self, peer: PeerId, connection: ConnectionId, answer: THandlerOutEvent<Self>) {
-        // Whoever says that it knows no ping has answered.
-        if let Err(StreamUpgradeError::Timeout | StreamUpgradeError::Io(_) | StreamUpgradeError::Apply(_)) = answer {
+        // Whoever refuses, or leaves the question for a newer one as libp2p does, has said something. What fails with its connection is closed without us.
+        if let Err(StreamUpgradeError::Timeout) = answer {
             tracing::debug!(%peer, "closed an older connection that is silent");
             self.due.push((peer, connection, Due::Close));
         }

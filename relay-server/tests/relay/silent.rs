@@ -5,8 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
-use libp2p::Multiaddr;
+use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _, future::join_all};
+use libp2p::{Multiaddr, identity::Keypair};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
@@ -78,6 +78,19 @@ async fn a_dead_peer_is_dropped_in_time_and_the_living_are_not() {
     assert!(took < Duration::from_secs(SECONDS + 2), "{took:?}");
     assert_eq!(relay.counted("connections"), 1);
     Peer::new().dial_through(&relay, alive.id).await.unwrap();
+}
+
+/// Each newer connection has the relay ask the older ones whether they live, several times at once then, of which libp2p answers the last.
+#[tokio::test]
+async fn tabs_that_open_at_once_leave_the_others_their_connections() {
+    let relay = Relay::start(&[]);
+    let key = Keypair::generate_ed25519();
+    let mut first = Peer::with_key(key.clone());
+    first.reserve(relay.address()).await.unwrap();
+    let mut tabs: Vec<Peer> = (0..3).map(|_| Peer::with_key(key.clone())).collect();
+    join_all(tabs.iter_mut().map(|tab| tab.dial(relay.address()))).await.into_iter().for_each(|dialled| drop(dialled.unwrap()));
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!((relay.counted("connections"), relay.counted("reservations")), (4, 1));
 }
 
 #[tokio::test]
