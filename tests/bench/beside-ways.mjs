@@ -43,6 +43,7 @@ async function bytesBeside(kind, ways, processes, direction, up, down, note) {
   const contenders = ways.flatMap((way) => [
     { name: way.name, what: 'bare', move: way.bare, process: way.bareProcess ?? way.process },
     { name: way.name, what: 'own', move: way.own, process: way.process },
+    ...(way.packaged ? [{ name: way.name, what: 'packaged', move: way.packaged, process: way.process }] : []),
     ...(way.transport ? [{ name: way.name, what: 'transport', move: way.transport, process: way.process }] : []),
   ])
   for (const contender of contenders) {
@@ -61,11 +62,12 @@ async function bytesBeside(kind, ways, processes, direction, up, down, note) {
   }
   const of = (name, what) => contenders.find((contender) => contender.name === name && contender.what === what)
   for (const { name } of ways) {
-    const [bare, own, transport] = ['bare', 'own', 'transport'].map((what) => of(name, what))
+    const [bare, own, packaged, transport] = ['bare', 'own', 'packaged', 'transport'].map((what) => of(name, what))
     const says = `${kind}, ${name}, ${direction}`
     note(`${says}, bare (MB/s)`, median(bare.rates))
     note(`${says} (MB/s)`, median(own.rates))
     note(`${says} (share of raw)`, median(own.rates) / median(bare.rates))
+    if (packaged) note(`${says}, libp2p-webtransport-websys (share of raw)`, median(packaged.rates) / median(bare.rates))
     if (transport) note(`${says}, transport alone (share of raw)`, median(transport.rates) / median(bare.rates))
     if (name !== 'websocket') {
       note(`${says} (share of websocket)`, median(own.rates) / median(of('websocket', 'own').rates))

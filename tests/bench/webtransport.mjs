@@ -66,6 +66,8 @@ export async function webtransport(call) {
     bare: (up, down) => call('rawSession', port, hash, up, down),
     /** The same over a libp2p stream. */
     own: (up, down) => call('secured', address, up, down),
+    /** The same by the transport that rust-libp2p publishes for pages. */
+    packaged: (up, down) => call('packaged', address, up, down),
     close: () => far.stdin.end(),
   }
 }

@@ -1,6 +1,9 @@
 //! What multiaddrs say: whose they are, and by which URL a page can dial them.
 
-use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use libp2p::{
+    Multiaddr, PeerId,
+    multiaddr::{Protocol, multihash::Multihash},
+};
 use shoal_protocol::reservations::ways::Way;
 
 /// Whose address it is: that of the `/p2p/<PeerId>` in which it ends.
@@ -22,13 +25,8 @@ pub fn relay_of(address: &Multiaddr) -> Option<PeerId> {
 
 /// The URL of a WebSocket multiaddr, or nothing where it is another kind of address. A trailing `/p2p/<PeerId>` is allowed.
 pub fn websocket_url(address: &Multiaddr) -> Option<String> {
-    let mut parts = address.iter().peekable();
-    let host = match parts.next()? {
-        Protocol::Ip4(ip) => ip.to_string(),
-        Protocol::Ip6(ip) => format!("[{ip}]"),
-        Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) => name.into_owned(),
-        _ => return None,
-    };
+    let mut parts = address.iter();
+    let host = host_of(parts.next()?)?;
     let Protocol::Tcp(port) = parts.next()? else { return None };
     let (scheme, path) = match parts.next()? {
         Protocol::Ws(path) => ("ws", path.into_owned()),
@@ -45,11 +43,42 @@ pub fn websocket_url(address: &Multiaddr) -> Option<String> {
     }
 }
 
+/// The URL of a WebTransport multiaddr (its path is that of <https://github.com/libp2p/specs/tree/master/webtransport>) and the hashes of the certificates
+/// of which the server shows one, none where a certificate authority vouches for it; or nothing where it is another kind of address. A trailing
+/// `/p2p/<PeerId>` is allowed.
+pub fn webtransport_url(address: &Multiaddr) -> Option<(String, Vec<Multihash<64>>)> {
+    let mut parts = address.iter().peekable();
+    let host = host_of(parts.next()?)?;
+    let (Protocol::Udp(port), Protocol::QuicV1, Protocol::WebTransport) = (parts.next()?, parts.next()?, parts.next()?) else {
+        return None;
+    };
+    let mut hashes = Vec::new();
+    while let Some(Protocol::Certhash(hash)) = parts.next_if(|part| matches!(part, Protocol::Certhash(_))) {
+        hashes.push(hash);
+    }
+    match (parts.next(), parts.next()) {
+        (None | Some(Protocol::P2p(_)), None) => {
+            Some((format!("https://{host}:{port}/.well-known/libp2p-webtransport?type=noise"), hashes))
+        }
+        _ => None,
+    }
+}
+
+/// A host as URLs have it, or nothing where an address does not begin with one that a browser can look up.
+fn host_of(part: Protocol<'_>) -> Option<String> {
+    match part {
+        Protocol::Ip4(ip) => Some(ip.to_string()),
+        Protocol::Ip6(ip) => Some(format!("[{ip}]")),
+        Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) => Some(name.into_owned()),
+        _ => None,
+    }
+}
+
 /// By what a page dials it: a server's address of WebSocket, WebTransport or WebRTC-direct, on which nothing follows but a PeerId.
 pub fn way_of(address: &Multiaddr) -> Option<Way> {
     if websocket_url(address).is_some() {
         Some(Way::WebSocket)
-    } else if is_web_transport(address) {
+    } else if webtransport_url(address).is_some() {
         Some(Way::WebTransport)
     } else {
         is_webrtc_direct(address).then_some(Way::WebRtcDirect)
@@ -63,17 +92,6 @@ fn is_webrtc_direct(address: &Multiaddr) -> bool {
     let direct = (parts.next(), parts.next(), parts.next());
     host && matches!(direct, (Some(Protocol::Udp(_)), Some(Protocol::WebRTCDirect), Some(Protocol::Certhash(_))))
         && matches!((parts.next(), parts.next()), (None | Some(Protocol::P2p(_)), None))
-}
-
-fn is_web_transport(address: &Multiaddr) -> bool {
-    let mut parts = address.iter();
-    let host = parts
-        .next()
-        .is_some_and(|part| matches!(part, Protocol::Ip4(_) | Protocol::Ip6(_) | Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_)));
-    let quic = (parts.next(), parts.next(), parts.next());
-    let mut rest = parts.skip_while(|part| matches!(part, Protocol::Certhash(_)));
-    host && matches!(quic, (Some(Protocol::Udp(_)), Some(Protocol::QuicV1), Some(Protocol::WebTransport)))
-        && matches!((rest.next(), rest.next()), (None | Some(Protocol::P2p(_)), None))
 }
 
 /// The address as it can be told to others: of the hashes of certificates those of this fortnight and the next one.
@@ -115,6 +133,19 @@ mod tests {
         ] {
             assert_eq!(way_of(&text.parse().unwrap()), way, "{text}");
         }
+    }
+
+    #[test]
+    fn the_url_of_webtransport_goes_with_the_hashes_of_its_certificates() {
+        for (address, url, hashes) in [
+            (format!("/ip4/192.0.2.1/udp/4001/quic-v1/webtransport{HASH}{HASH}{RELAY}"), "https://192.0.2.1:4001", 2),
+            (format!("/ip6/::1/udp/4001/quic-v1/webtransport{HASH}"), "https://[::1]:4001", 1),
+            ("/dns4/relay.example/udp/443/quic-v1/webtransport".to_owned(), "https://relay.example:443", 0),
+        ] {
+            let (found, told) = webtransport_url(&address.parse().unwrap()).unwrap();
+            assert_eq!((found, told.len()), (format!("{url}/.well-known/libp2p-webtransport?type=noise"), hashes), "{address}");
+        }
+        assert_eq!(webtransport_url(&"/ip4/192.0.2.1/udp/4001/quic-v1".parse().unwrap()), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use libp2p::{
     core::{
         Endpoint,
         muxing::StreamMuxerBox,
-        transport::{DialOpts, PortUse},
+        transport::{Boxed, DialOpts, PortUse},
         upgrade::Version,
     },
     identity::Keypair,
@@ -56,7 +56,20 @@ pub async fn bare(_: MessagePort, address: String, up: f64, down: f64) -> Result
 /// The same over a libp2p stream, by `/perf/1.0.0`.
 #[wasm_bindgen]
 pub async fn secured(shim: MessagePort, address: String, up: f64, down: f64) -> Result<f64, JsError> {
-    let (mut swarm, peer) = connected(shim, &address).await?;
+    let (swarm, peer) = connected(shim, &address).await?;
+    perform(swarm, peer, up, down).await
+}
+
+/// The same by rust-libp2p's WebTransport for pages, which the node had once.
+#[wasm_bindgen]
+pub async fn packaged(_: MessagePort, address: String, up: f64, down: f64) -> Result<f64, JsError> {
+    let key = Keypair::generate_ed25519();
+    let transport = libp2p_webtransport_websys::Transport::new(libp2p_webtransport_websys::Config::new(&key)).boxed();
+    let (swarm, peer) = dialled(transport, &key, parse(&address)?).await?;
+    perform(swarm, peer, up, down).await
+}
+
+async fn perform(mut swarm: Swarm<libp2p_stream::Behaviour>, peer: PeerId, up: f64, down: f64) -> Result<f64, JsError> {
     let mut control = swarm.behaviour().new_control();
     let (stop, stopped) = futures::channel::oneshot::channel::<()>();
     spawn_local(async move {
@@ -108,6 +121,14 @@ async fn connected(shim: MessagePort, address: &str) -> Result<(Swarm<libp2p_str
         .or_transport(secured)
         .map(|either, _| either.into_inner())
         .boxed();
+    dialled(transport, &key, address).await
+}
+
+async fn dialled(
+    transport: Boxed<(PeerId, StreamMuxerBox)>,
+    key: &Keypair,
+    address: Multiaddr,
+) -> Result<(Swarm<libp2p_stream::Behaviour>, PeerId), JsError> {
     let mut swarm = Swarm::new(transport, libp2p_stream::Behaviour::new(), key.public().to_peer_id(), swarm::Config::with_wasm_executor());
     swarm.dial(address)?;
     loop {
