@@ -64,8 +64,10 @@ impl From<Row> for Profile {
 pub fn all() -> Result<BTreeMap<String, Profile>, String> {
     let rows: BTreeMap<String, Row> = toml::from_str(FILE).map_err(|error| format!("profiles.toml: {error}"))?;
     let mut all: BTreeMap<String, Profile> = rows.into_iter().map(|(name, row)| (name, row.into())).collect();
-    all.insert(CABLE.to_owned(), Profile::default());
-    Ok(all)
+    match all.insert(CABLE.to_owned(), Profile::default()) {
+        Some(_) => Err(format!("profiles.toml: {CABLE} is the name of the link without limits")),
+        None => Ok(all),
+    }
 }
 
 /// The one of this name.
