@@ -119,11 +119,14 @@ pub const PIPE_MOVES: u64 = 1024;
 /// Bytes received before they are acknowledged unasked: seldom enough to cost nothing, often enough that the sender never
 /// waits for it.
 pub const PIPE_ACKNOWLEDGE: u64 = 256 * 1024;
-/// Paths that may carry one pipe at once: relayed and direct, dialled from both sides, each with a successor. More are refused.
-pub const PIPE_PATHS: usize = 8;
+/// Paths that may carry one pipe at once: [`PIPE_LANES_LONG`] direct ones, and relayed ones, dialled from both sides, each with a successor. More are refused.
+pub const PIPE_PATHS: usize = 12;
 /// Direct paths by which the bytes of one pipe go at once: 4. Browsers opened six connections to a server for years, and where one in a hundred packets
 /// is lost, four reach what TCP does.
 pub const PIPE_LANES: usize = 4;
+/// The same where each round trip takes [`PIPE_LANE_LONG`] or more: 8. Losses leave each of them 33 kB/s by satellite; five megabytes came at 77 to 79 kB/s by
+/// four, and at 100 to 106 by eight.
+pub const PIPE_LANES_LONG: usize = 8;
 /// Bytes that each further one may have under way beyond what its carrier delivers: what a channel holds and a piece for it, and room to find out
 /// whether it could deliver more. With 16 KiB, two of them filled the window over a satellite, and nobody saw that losses held them back.
 pub const PIPE_LANE_HOLDS: u64 = 32 * 1024;
@@ -166,9 +169,9 @@ pub const EXCHANGE_OFFER: Duration = Duration::from_secs(1);
 /// Open connections: 128. A page that serves a crowd has dozens; browsers begin to fail at some hundreds of WebRTC ones.
 /// When reached, the least useful one makes room, or the newcomer is refused.
 pub const CONNECTIONS: usize = 128;
-/// Connections to one peer: 6. [`PIPE_LANES`] direct ones and a relayed one stand side by side for a while, and both sides may dial at
+/// Connections to one peer: 10. [`PIPE_LANES_LONG`] direct ones and a relayed one stand side by side for a while, and both sides may dial at
 /// once. Beyond, the peer loses its own least useful one.
-pub const CONNECTIONS_PER_PEER: usize = 6;
+pub const CONNECTIONS_PER_PEER: usize = 10;
 /// Connections from one network: 32. A page sees only relays' addresses, so this bounds those who reach it otherwise.
 pub const CONNECTIONS_PER_NETWORK: usize = 32;
 /// Dials under way: 64, what libp2p's own guide gives. Further ones are refused, and whoever asked tries again.

@@ -11,7 +11,6 @@
 use std::time::Duration;
 
 use libp2p::PeerId;
-use shoal_protocol::limits::PIPE_LANES;
 use web_time::Instant;
 
 use super::Driver;
@@ -79,11 +78,11 @@ impl Driver {
                     && !known.is_direct_lately(platform::unix_milliseconds(), UPGRADE);
                 (wanted && known.dial != Dial::Running && since >= UPGRADE).then_some(Need::Direct(1))
             }
-            Health::Narrow => {
+            Health::Narrow(wanted) => {
                 // Where the last attempt brought none, not again at once.
                 let brought = known.is_direct_lately(platform::unix_milliseconds(), since);
                 let direct = known.connections.iter().filter(|connection| connection.path == Path::Direct).count();
-                let missing = PIPE_LANES.saturating_sub(direct);
+                let missing = wanted.saturating_sub(direct);
                 let idle = known.dial != Dial::Running && !self.dialling.is_running(peer);
                 (missing > 0 && idle && (since >= UPGRADE || brought)).then_some(Need::Direct(missing))
             }

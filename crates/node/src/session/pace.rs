@@ -29,9 +29,9 @@ impl Pace {
         Self { clock: Clock::default(), path: None, window: Window::new(0, Time::default()), urgent: (0, Time::default()), narrow: false }
     }
 
-    /// Whether more paths beside the one in use would bring more, and would be used.
-    pub(super) fn wants_lanes(&self) -> bool {
-        self.window.wants_lanes() && self.clock.now() >= self.urgent.1
+    /// By how many paths more would come, and would be used.
+    pub(super) fn lanes_wanted(&self) -> usize {
+        if self.clock.now() >= self.urgent.1 { self.window.lanes_wanted() } else { 1 }
     }
 }
 
@@ -70,7 +70,7 @@ impl Inner {
         window.acknowledged(acknowledged, now);
         window.sent(sent, now);
         self.pipe.limit(window.bytes());
-        let wants = !alone && window.wants_lanes();
+        let wants = !alone && window.lanes_wanted() > 1;
         if !std::mem::replace(narrow, wants) && wants {
             self.narrow.notify();
         }

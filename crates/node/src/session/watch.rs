@@ -21,8 +21,8 @@ pub enum Health {
     Fine,
     /// The path in use seems dead, and there is no other.
     Stuck,
-    /// More would go by several direct paths.
-    Narrow,
+    /// More would go by so many direct paths.
+    Narrow(usize),
     /// There has been no path for this long.
     Alone(Duration),
 }
@@ -75,7 +75,9 @@ impl Inner {
         if !idle && self.pipe.sends_on_suspect() {
             return Health::Stuck;
         }
-        let narrow = self.kind(path) == Some(Path::Direct) && self.pace.wants_lanes();
-        if narrow { Health::Narrow } else { Health::Fine }
+        match self.pace.lanes_wanted() {
+            wanted if wanted > 1 && self.kind(path) == Some(Path::Direct) => Health::Narrow(wanted),
+            _ => Health::Fine,
+        }
     }
 }

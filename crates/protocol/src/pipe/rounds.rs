@@ -15,7 +15,9 @@
 use std::time::Duration;
 
 use crate::{
-    limits::{PIPE_LANE_AFTER, PIPE_LANE_LONG, PIPE_LANE_MAKING, PIPE_LANE_ROUND, PIPE_LANE_WAITS, PIPE_LANE_WAY},
+    limits::{
+        PIPE_LANE_AFTER, PIPE_LANE_LONG, PIPE_LANE_MAKING, PIPE_LANE_ROUND, PIPE_LANE_WAITS, PIPE_LANE_WAY, PIPE_LANES, PIPE_LANES_LONG,
+    },
     time::Time,
 };
 
@@ -91,12 +93,19 @@ impl Rounds {
         (self.best > 0.0 && self.even < EVEN).then_some(self.best)
     }
 
-    /// Whether it pays to open others, at the shortest round trip of what went by the path, that of something else before, which did not wait for a carrier
+    /// How many paths it pays to have, itself included, at the shortest round trip of what went by the path, that of something else before, which did not wait for a carrier
     /// that was only beginning, and a rate.
-    pub(super) fn want_lanes(&self, measured: f64, guessed: Option<f64>, rate: f64) -> bool {
+    pub(super) fn wanted(&self, measured: f64, guessed: Option<f64>, rate: f64) -> usize {
         let way = guessed.map_or(measured, |guessed| guessed.min(measured));
-        let held_back = self.held_back >= PIPE_LANE_AFTER || (guessed.is_some() && way >= PIPE_LANE_LONG.as_secs_f64());
+        let long = way >= PIPE_LANE_LONG.as_secs_f64();
+        let held_back = self.held_back >= PIPE_LANE_AFTER || (guessed.is_some() && long);
         let leaves_meanwhile = rate * PIPE_LANE_MAKING * way;
-        held_back && way >= PIPE_LANE_WAY.as_secs_f64() && self.waiting >= PIPE_LANE_WAITS && self.waiting as f64 > leaves_meanwhile
+        let pays =
+            held_back && way >= PIPE_LANE_WAY.as_secs_f64() && self.waiting >= PIPE_LANE_WAITS && self.waiting as f64 > leaves_meanwhile;
+        match (pays, long) {
+            (false, _) => 1,
+            (true, false) => PIPE_LANES,
+            (true, true) => PIPE_LANES_LONG,
+        }
     }
 }

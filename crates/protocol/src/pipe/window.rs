@@ -137,10 +137,10 @@ impl Window {
         self.rounds.waits(bytes);
     }
 
-    /// Whether more paths beside this one would bring more: see [`Rounds`].
+    /// By how many paths the bytes should go, this one included; one where others would bring nothing: see [`Rounds`].
     #[must_use]
-    pub fn wants_lanes(&self) -> bool {
-        self.round_trip.is_some_and(|measured| self.rounds.want_lanes(measured.seconds, self.guessed, self.rate.best().unwrap_or(0.0)))
+    pub fn lanes_wanted(&self) -> usize {
+        self.round_trip.map_or(1, |measured| self.rounds.wanted(measured.seconds, self.guessed, self.rate.best().unwrap_or(0.0)))
     }
 
     /// Bytes to put together at once for the path. Whatever is urgent and comes a moment later has to wait for them.
@@ -232,6 +232,7 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::{PIPE_LANES, PIPE_LANES_LONG};
 
     /// A link with one line in front of it.
     struct Link {
@@ -353,7 +354,8 @@ mod tests {
                 sent = last + window.bytes().min(most);
                 window.sent(sent, at(now));
             }
-            if window.wants_lanes() {
+            if window.lanes_wanted() > 1 {
+                assert_eq!(window.lanes_wanted(), PIPE_LANES, "the way is short");
                 return Some(now);
             }
         }
@@ -371,12 +373,12 @@ mod tests {
         assert_eq!(wants_lanes(30_000, 0, |now| now % 40 == 0), None, "there is no more to send");
         let mut window = Window::new(0, Time::default());
         window.waits(MUCH);
-        assert!(!window.wants_lanes());
+        assert_eq!(window.lanes_wanted(), 1);
         window.guess(Duration::from_millis(600));
         assert_eq!(window.batch(), PIPE_LEAST_BATCH, "the last packet of a large piece would come after seconds");
         window.sent(12_000, Time::default());
         window.acknowledged(12_000, Time::from_origin(Duration::from_millis(1_200)));
-        assert!(window.wants_lanes(), "beginning slowly costs seconds by satellite");
+        assert_eq!(window.lanes_wanted(), PIPE_LANES_LONG, "beginning slowly costs seconds by satellite");
     }
 
     /// A browser's connection over a link, for so many seconds: it begins with ten packets, and half as many more each round trip, and after each loss, of
@@ -426,7 +428,7 @@ mod tests {
             while let Some(question) = questions.pop_front_if(|question| *question as f64 <= arrived + 0.5) {
                 answers.push_back((now + link.round_trip, question));
             }
-            if window.wants_lanes() {
+            if window.lanes_wanted() > 1 {
                 wanted = wanted.or(Some(now));
             }
         }
