@@ -88,7 +88,9 @@ async fn tabs_that_open_at_once_leave_the_others_their_connections() {
     let mut first = Peer::with_key(key.clone());
     first.reserve(relay.address()).await.unwrap();
     let mut tabs: Vec<Peer> = (0..3).map(|_| Peer::with_key(key.clone())).collect();
-    join_all(tabs.iter_mut().map(|tab| tab.dial(relay.address()))).await.into_iter().for_each(|dialled| drop(dialled.unwrap()));
+    for dialled in join_all(tabs.iter_mut().map(|tab| tab.dial(relay.address()))).await {
+        dialled.unwrap();
+    }
     sleep(Duration::from_secs(1)).await;
     assert_eq!((relay.counted("connections"), relay.counted("reservations")), (4, 1));
 }
