@@ -49,13 +49,14 @@ struct Halves {
     ended: bool,
     writer: WritableStreamDefaultWriter,
     written: Promised,
-    closing: bool,
+    /// It was closed, or a write has failed.
+    finished: bool,
 }
 
 impl Stream {
     pub(super) fn new(reader: ReadableStreamDefaultReader, writer: WritableStreamDefaultWriter) -> Self {
         let halves =
-            Halves { reader, read: Promised::new(), unread: Bytes::new(), ended: false, writer, written: Promised::new(), closing: false };
+            Halves { reader, read: Promised::new(), unread: Bytes::new(), ended: false, writer, written: Promised::new(), finished: false };
         Self { halves: Some(SendWrapper::new(halves)) }
     }
 
@@ -70,7 +71,7 @@ impl Halves {
             if !self.read.is_waiting() {
                 self.read.wait_for(&self.reader.read());
             }
-            let received = ready!(self.read.poll(context)).inspect_err(|_| self.ended = true).map_err(|error| failed(&error))?;
+            let received = ready!(self.read.poll(context)).map_err(|error| failed(&error))?;
             let Ok(chunk) = received.unchecked_into::<Received>().value().dyn_into::<Uint8Array>() else {
                 self.ended = true;
                 break;
@@ -88,16 +89,16 @@ impl Halves {
     }
 
     /// Until the browser has taken what was written.
-    fn poll_written(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.written.is_waiting() {
-            ready!(self.written.poll(context)).map_err(|error| failed(&error))?;
+    fn poll_written(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.written.is_waiting() && !self.finished {
+            ready!(self.written.poll(context)).inspect_err(|_| self.finished = true).map_err(|error| failed(&error))?;
         }
         Poll::Ready(Ok(()))
     }
 
     fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_written(context))?;
-        if self.closing {
+        if self.finished {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         let length = bytes.len().min(MAX_CHUNK);
@@ -106,12 +107,16 @@ impl Halves {
     }
 
     fn poll_close(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.closing {
+        if !self.finished {
             ready!(self.poll_written(context))?;
-            self.closing = true;
+            self.finished = true;
             self.written.wait_for(&self.writer.close());
         }
-        self.poll_written(context)
+        if self.written.is_waiting() {
+            // Whoever wants no more refuses the end, and has perhaps answered.
+            let _ = ready!(self.written.poll(context));
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Ends our half, and reads the other one to its end or to [`DRAIN_BYTES`].
@@ -134,7 +139,7 @@ impl Halves {
 
 impl Drop for Halves {
     fn drop(&mut self) {
-        if !self.closing {
+        if !self.finished {
             self.written.wait_for(&self.writer.close());
         }
         if !self.ended {
