@@ -3,7 +3,7 @@
 //! older connection is asked at once, and closed if it stays silent. Another tab of the same page answers, and keeps its own.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     convert::Infallible,
     io,
     iter::once,
@@ -32,6 +32,8 @@ use crate::limits;
 pub(crate) struct Liveness {
     /// Bounded by the limits of connections.
     connections: HashMap<PeerId, Vec<ConnectionId>>,
+    /// Those that have not answered yet. One question at a time: of several, libp2p's ping answers the last.
+    asked: HashSet<ConnectionId>,
     due: Vec<(PeerId, ConnectionId, Due)>,
 }
 
@@ -69,10 +71,12 @@ impl NetworkBehaviour for Liveness {
         match event {
             FromSwarm::ConnectionEstablished(opened) => {
                 let connections = self.connections.entry(opened.peer_id).or_default();
-                self.due.extend(connections.iter().map(|older| (opened.peer_id, *older, Due::Ask)));
+                let ask = connections.iter().filter(|older| self.asked.insert(**older));
+                self.due.extend(ask.map(|older| (opened.peer_id, *older, Due::Ask)));
                 connections.push(opened.connection_id);
             }
             FromSwarm::ConnectionClosed(closed) => {
+                self.asked.remove(&closed.connection_id);
                 self.due.retain(|(_, connection, _)| *connection != closed.connection_id);
                 if let Some(connections) = self.connections.get_mut(&closed.peer_id) {
                     connections.retain(|connection| *connection != closed.connection_id);
@@ -86,6 +90,7 @@ impl NetworkBehaviour for Liveness {
     }
 
     fn on_connection_handler_event(&mut self, peer: PeerId, connection: ConnectionId, answer: THandlerOutEvent<Self>) {
+        self.asked.remove(&connection);
         // Whoever refuses, or leaves the question for a newer one as libp2p does, has said something. What fails with its connection is closed without us.
         if let Err(StreamUpgradeError::Timeout) = answer {
             tracing::debug!(%peer, "closed an older connection that is silent");
@@ -106,7 +111,8 @@ impl NetworkBehaviour for Liveness {
 }
 
 fn handler() -> OneShotHandler<DeniedUpgrade, Question, Alive> {
-    let config = OneShotHandlerConfig { outbound_substream_timeout: limits::SILENCE, ..OneShotHandlerConfig::default() };
+    // It never takes back what it counts of questions that failed.
+    let config = OneShotHandlerConfig { outbound_substream_timeout: limits::SILENCE, max_dial_negotiated: u32::MAX };
     OneShotHandler::new(SubstreamProtocol::new(DeniedUpgrade, ()), config)
 }
 
