@@ -4,7 +4,7 @@
 //! ```text
 //!   no path ───────────────► dial (direct, by way of a relay) every second, for 30 s, and once a relay is back; relayed, while a direct one is being made
 //!   the only path is stuck ─► dial relayed, every second
-//!   direct, held back by losses ─► dial direct as often as four need
+//!   direct, held back by losses ─► dial direct as often as is missing
 //!   relayed, in use ────────► dial direct, every 10 s; also beside a direct connection that is not used, so does not work
 //! ```
 

@@ -97,8 +97,9 @@ impl Rounds {
     /// that was only beginning, and a rate.
     pub(super) fn wanted(&self, measured: f64, guessed: Option<f64>, rate: f64) -> usize {
         let way = guessed.map_or(measured, |guessed| guessed.min(measured));
-        let long = way >= PIPE_LANE_LONG.as_secs_f64();
-        let held_back = self.held_back >= PIPE_LANE_AFTER || (guessed.is_some() && long);
+        // What was measured of a full line alone says nothing of the way.
+        let long = guessed.is_some() && way >= PIPE_LANE_LONG.as_secs_f64();
+        let held_back = self.held_back >= PIPE_LANE_AFTER || long;
         let leaves_meanwhile = rate * PIPE_LANE_MAKING * way;
         let pays =
             held_back && way >= PIPE_LANE_WAY.as_secs_f64() && self.waiting >= PIPE_LANE_WAITS && self.waiting as f64 > leaves_meanwhile;

@@ -344,6 +344,6 @@ impl Drop for Inner {
 /// How many path changes wait for a behaviour that is late: as many as there may be connections, twice.
 const PATH_CHANGES: usize = 128;
 
-/// How many negotiations one peer may have under way here: three further connections for one transfer, or two relays at once by which it comes, and one that
+/// How many negotiations one peer may have under way here: seven further connections for one transfer, or two relays at once by which it comes, and one that
 /// it gave up.
-const NEGOTIATIONS_OF_A_PEER: usize = 4;
+const NEGOTIATIONS_OF_A_PEER: usize = 8;
