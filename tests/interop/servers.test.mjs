@@ -3,6 +3,7 @@
 // Runs in a network of its own (namespace.mjs).
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -50,7 +51,11 @@ async function createServer(t, machine, args = [], listens = [...TCP, ...QUIC]) 
     health: () => ask('/healthz'),
     peering: async () => (await ask('/healthz')).peering,
     log: () => log,
-    stop: () => child.kill('SIGTERM'),
+    /** Ends it, and waits until its ports are free. */
+    async stop() {
+      child.kill('SIGTERM')
+      await once(child, 'exit')
+    },
   }
 }
 
@@ -229,7 +234,7 @@ deny 0-65535 0.0.0.0/0 0-65535
     // It is told of the judge as well, and may go there.
     await until(`a visitor by ${address}`, async () => (await visitor.peering()).servers >= 1)
     assert.match(visitor.log(), new RegExp(`connected.*${server.id}.*11\\.0\\.0\\.11`))
-    visitor.stop()
+    await visitor.stop()
     await until(`the end of visit ${index}`, async () => (await server.peering()).servers === 1)
   }
 })
