@@ -3,7 +3,8 @@
 //! Every candidate has a rate (what it delivered for the time it was asked for something, the last seconds counting most) and a breaker:
 //! a failure rests it for a while, doubled by each further one, and then one request may try whether it is back. The choice is random,
 //! weighted by rate over requests under way: work spreads by capacity, and who is slow now is still asked now and then, so that it is
-//! noticed when that changes. Nobody is known to be slow before it was tried: an unknown candidate counts as the best known one.
+//! noticed when that changes. Nobody is known to be slow before it was tried: an unknown candidate counts as the best known one, or more where its
+//! first answers were faster.
 
 use std::time::Duration;
 
@@ -48,6 +49,11 @@ impl Record {
     /// Units a second, once it was asked long enough to tell.
     fn rate(&self) -> Option<f64> {
         (self.asked >= limits::CHOICE_LEAST_SECONDS).then(|| self.delivered / self.asked)
+    }
+
+    /// What it promises where `best` is the highest rate that is known of anybody.
+    fn promises(&self, best: f64) -> f64 {
+        self.rate().unwrap_or_else(|| best.max(self.delivered / self.asked.max(limits::CHOICE_LEAST_TIME)))
     }
 
     fn may_be_asked(&self, now: Time) -> bool {
@@ -133,8 +139,8 @@ impl<Peer: Copy + Ord> Choice<Peer> {
         let best = known.iter().filter_map(|(_, record)| record.rate()).fold(0.0, f64::max);
         // Where nobody delivered anything yet, all weigh the same.
         let best = if best > 0.0 { best } else { 1.0 };
-        let weight =
-            |record: &Record| record.rate().unwrap_or(best).max(best * limits::CHOICE_LEAST_SHARE) / f64::from(record.under_way + 1);
+        let least = known.iter().map(|(_, record)| record.promises(best)).fold(best, f64::max) * limits::CHOICE_LEAST_SHARE;
+        let weight = |record: &Record| record.promises(best).max(least) / f64::from(record.under_way + 1);
         known.iter().map(|(peer, record)| (*peer, weight(record))).collect()
     }
 

@@ -145,7 +145,7 @@ pub const PIPE_LANE_WAITS: u64 = 256 * 1024;
 pub const PIPE_LANE_MAKING: f64 = 8.0;
 /// For how long bytes go by one path only when something urgent was sent: a person who waits for one thing asks for the next within it.
 pub const PIPE_LANES_REST: Duration = Duration::from_secs(1);
-/// Pieces of one pipe that may be held behind gaps: far more than four lanes leave of [`PIPE_UNACKNOWLEDGED`]. Whoever makes more is dropped.
+/// Pieces of one pipe that may be held behind gaps: far more than eight lanes leave of [`PIPE_UNACKNOWLEDGED`]. Whoever makes more is dropped.
 pub const PIPE_GAPS: usize = 4_096;
 /// Longest greeting, in bytes: today's take 18; the rest is room for later fields, which are ignored here.
 pub const PIPE_GREETING: u64 = 256;
@@ -205,6 +205,8 @@ pub const ADDRESSES_PER_PEER: usize = 8;
 pub const CHOICE_HALF_LIFE: Duration = Duration::from_secs(1);
 /// Seconds of being asked after which a rate is believed: the first round trip says more of latency than of capacity.
 pub const CHOICE_LEAST_SECONDS: f64 = 0.05;
+/// The least time in seconds by which what is not believed yet is judged: a clock of a browser ticks in milliseconds.
+pub const CHOICE_LEAST_TIME: f64 = 0.001;
 /// The least weight, as a share of the best one's: 2 % of requests find out whether a slow candidate has recovered.
 pub const CHOICE_LEAST_SHARE: f64 = 0.02;
 /// The rest after a first failure: half a second, for a hiccup.

@@ -68,6 +68,24 @@ fn one_of_two_that_slows_down_gets_less_work_within_five_seconds() {
     }
 }
 
+/// Small requests end in a millisecond: it takes fifty of them until it is certain how fast their peer is.
+#[test]
+fn one_that_answers_at_once_is_asked_more_before_it_is_certain_how_fast_it_is() {
+    for seed in 1..=20 {
+        let (mut choice, mut random, mut now) = (Choice::default(), Random(seed), 0);
+        let mut slow = 0;
+        for _ in 0..30 {
+            let peer = choice.pick(&[0, 1], at(now), random.fraction()).unwrap();
+            choice.asked(peer, at(now));
+            slow += peer;
+            now += if peer == 0 { 1 } else { 100 };
+            choice.delivered(peer, 2_000, at(now));
+            choice.done(peer, at(now));
+        }
+        assert!(slow < 10, "seed {seed}: {slow} of 30 were asked of the slow one");
+    }
+}
+
 #[test]
 fn one_that_recovers_is_noticed() {
     for seed in 1..=50 {
