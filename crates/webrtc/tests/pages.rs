@@ -317,9 +317,10 @@ async fn a_dial_beyond_the_maximum_says_so() {
 #[wasm_bindgen_test]
 async fn a_peer_that_dials_often_at_once_is_held_back() {
     let (left, right) = (Page::start(Config::default()), Page::start(Config::default()));
-    let dials = futures::future::join_all((0..8).map(|_| left.dial(right.webrtc_address()))).await;
+    let dials = futures::future::join_all((0..16).map(|_| left.dial(right.webrtc_address()))).await;
     let made = dials.iter().filter(|dial| dial.is_ok()).count();
-    assert!((1..8).contains(&made), "{dials:?}");
+    // As many as one transfer may ask for are answered, and not all of these.
+    assert!((7..16).contains(&made), "{dials:?}");
     until(Duration::from_secs(2), || right.shim.size() as usize == made).await;
 }
 
