@@ -4,10 +4,26 @@
 //! A page on a private network, or on this machine, was loaded from there or names a relay, or a resolver, there. To any other page an address
 //! that lies there comes from somebody who wants it to look what is behind it.
 
-use libp2p::multiaddr::Protocol;
-use shoal_protocol::addresses::{Filter, Reach, reach_of, reach_of_host};
+use libp2p::{Multiaddr, multiaddr::Protocol};
+use shoal_protocol::addresses::{Filter, Reach, Refusal, reach_of, reach_of_host};
 
 use crate::config::{Bootstrap, Source};
+
+/// An address that leads to where nobody may send this page.
+#[derive(Debug, thiserror::Error)]
+#[error("{address} is not dialled: {refusal}")]
+pub struct Filtered {
+    address: Multiaddr,
+    refusal: Refusal,
+}
+
+/// Judges an address before it is dialled.
+///
+/// # Errors
+/// Where nobody may send this page there: what is wrong with it.
+pub fn admit(filter: &Filter, address: &Multiaddr) -> Result<(), Filtered> {
+    filter.check(address, Reach::Loopback).map_err(|refusal| Filtered { address: address.clone(), refusal })
+}
 
 /// The filter of a page of this origin (empty where it has none), with these settings.
 pub fn filter(bootstrap: &[Bootstrap], resolver: &str, origin: &str) -> Filter {

@@ -16,7 +16,9 @@ use libp2p::{
         transport::{DialOpts, ListenerId, TransportError, TransportEvent},
     },
 };
-use shoal_protocol::addresses::{Filter, Reach, Refusal};
+use shoal_protocol::addresses::Filter;
+
+use super::guard::{Filtered, admit};
 
 /// Dials `/ip4|ip6/…/udp/<port>/webrtc-direct/certhash/…`. It never listens: a page cannot.
 pub struct Transport {
@@ -35,13 +37,8 @@ impl Transport {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It leads to where nobody may send this page.
-    #[error("{address} is not dialled: {refusal}")]
-    Filtered {
-        /// The address that was told.
-        address: Multiaddr,
-        /// What is wrong with it.
-        refusal: Refusal,
-    },
+    #[error(transparent)]
+    Filtered(#[from] Filtered),
     /// Nobody answers there, or not with the certificate of the address, or not the peer of the address.
     #[error("no WebRTC-direct: {0}")]
     Refused(#[from] shoal_webrtc::Error),
@@ -63,13 +60,11 @@ impl libp2p::core::Transport for Transport {
 
     fn dial(&mut self, address: Multiaddr, options: DialOpts) -> Result<Self::Dial, TransportError<Error>> {
         let Some(filter) = &self.filter else { return Err(TransportError::MultiaddrNotSupported(address)) };
-        let refused = filter.check(&address, Reach::Loopback).err();
+        let admitted = admit(filter, &address);
         // Whether it is one of this kind is known there.
-        let dial = self.inner.dial(address.clone(), options).map_err(|error| error.map(Error::Refused))?;
-        match refused {
-            Some(refusal) => Err(TransportError::Other(Error::Filtered { address, refusal })),
-            None => Ok(dial.map_ok(|(peer, connection)| (peer, StreamMuxerBox::new(connection))).err_into().boxed()),
-        }
+        let dial = self.inner.dial(address, options).map_err(|error| error.map(Error::Refused))?;
+        admitted.map_err(|filtered| TransportError::Other(filtered.into()))?;
+        Ok(dial.map_ok(|(peer, connection)| (peer, StreamMuxerBox::new(connection))).err_into().boxed())
     }
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<TransportEvent<Self::ListenerUpgrade, Error>> {

@@ -28,12 +28,13 @@ use libp2p::{
     core::transport::{DialOpts, ListenerId, TransportError, TransportEvent},
 };
 use send_wrapper::SendWrapper;
-use shoal_protocol::addresses::{Filter, Reach, Refusal};
+use shoal_protocol::addresses::Filter;
 use wasm_bindgen::{JsCast, closure::Closure};
 use web_sys::{BinaryType, CloseEvent, Event, MessageEvent, WebSocket};
 
 use super::{
     address::{peer_of, websocket_url},
+    guard::{Filtered, admit},
     race::Race,
 };
 
@@ -65,13 +66,8 @@ impl Transport {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It leads to where nobody may send this page.
-    #[error("{address} is not dialled: {refusal}")]
-    Filtered {
-        /// The address that was told.
-        address: Multiaddr,
-        /// What is wrong with it.
-        refusal: Refusal,
-    },
+    #[error(transparent)]
+    Filtered(#[from] Filtered),
     /// The browser refused to try: a malformed URL, or plain `ws:` from an `https:` page.
     #[error("the browser refused to open {url}: {reason}")]
     Refused {
@@ -109,9 +105,7 @@ impl libp2p::core::Transport for Transport {
         let (Some(url), Some(filter)) = (websocket_url(&address), &self.filter) else {
             return Err(TransportError::MultiaddrNotSupported(address));
         };
-        if let Err(refusal) = filter.check(&address, Reach::Loopback) {
-            return Err(TransportError::Other(Error::Filtered { address, refusal }));
-        }
+        admit(filter, &address).map_err(|filtered| TransportError::Other(filtered.into()))?;
         let turn = peer_of(&address).and_then(|peer| self.race.turn(peer));
         let opening = async move {
             if let Some(turn) = turn {

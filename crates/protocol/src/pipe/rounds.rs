@@ -93,8 +93,8 @@ impl Rounds {
         (self.best > 0.0 && self.even < EVEN).then_some(self.best)
     }
 
-    /// How many paths it pays to have, itself included, at the shortest round trip of what went by the path, that of something else before, which did not wait for a carrier
-    /// that was only beginning, and a rate.
+    /// How many paths it pays to have, itself included, at the shortest round trip of what went by the path, that of something else before, which did not
+    /// wait for a carrier that was only beginning, and a rate.
     pub(super) fn wanted(&self, measured: f64, guessed: Option<f64>, rate: f64) -> usize {
         let way = guessed.map_or(measured, |guessed| guessed.min(measured));
         // What was measured of a full line alone says nothing of the way.

@@ -20,7 +20,7 @@ use libp2p::{
 };
 use send_wrapper::SendWrapper;
 
-use super::{Error, failed, session::Session, stream::Stream};
+use super::{Error, session::Session, stream::Stream};
 use crate::transport::noise::Noise;
 
 /// An open session with a server that has proved its key.
@@ -36,8 +36,8 @@ impl Connection {
     /// # Errors
     /// Where nobody answers, or somebody else.
     pub(super) async fn open(url: &str, hashes: &[Multihash<64>], key: &Keypair) -> Result<(PeerId, Self), Error> {
-        let session = Session::open(url, hashes).await.map_err(|error| Error::Refused(failed(&error)))?;
-        let stream = poll_fn(|context| session.poll_create(context)).await.map_err(|error| Error::Refused(failed(&error)))?;
+        let session = Session::open(url, hashes).await.map_err(Error::Refused)?;
+        let stream = poll_fn(|context| session.poll_create(context)).await.map_err(Error::Refused)?;
         let noise = Noise(noise::Config::new(key)?.with_webtransport_certhashes(hashes.iter().copied().collect()));
         // Which protocol secures it is in the URL: there is nothing to negotiate.
         let protocol = noise.protocol_info().next().unwrap_or_default();
@@ -51,11 +51,11 @@ impl StreamMuxer for Connection {
     type Error = io::Error;
 
     fn poll_inbound(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<Stream>> {
-        self.session.poll_accept(context).map_err(|error| failed(&error))
+        self.session.poll_accept(context)
     }
 
     fn poll_outbound(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<Stream>> {
-        self.session.poll_create(context).map_err(|error| failed(&error))
+        self.session.poll_create(context)
     }
 
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -31,7 +31,7 @@ use libp2p::{
     noise,
 };
 use shoal_protocol::{
-    addresses::{Filter, Reach, Refusal},
+    addresses::Filter,
     limits::{WAYS_ANSWER, WAYS_PATIENCE},
     reservations::ways::Failure,
 };
@@ -41,6 +41,7 @@ use web_time::Instant;
 use self::connection::Connection;
 use super::{
     address::{peer_of, webtransport_url},
+    guard::{Filtered, admit},
     race::Race,
 };
 use crate::platform;
@@ -68,13 +69,8 @@ impl Transport {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It leads to where nobody may send this page.
-    #[error("{address} is not dialled: {refusal}")]
-    Filtered {
-        /// The address that was told.
-        address: Multiaddr,
-        /// What is wrong with it.
-        refusal: Refusal,
-    },
+    #[error(transparent)]
+    Filtered(#[from] Filtered),
     /// Nobody listens there, or not with a certificate of the address.
     #[error("no WebTransport: {0}")]
     Refused(io::Error),
@@ -110,9 +106,7 @@ impl libp2p::core::Transport for Transport {
         if options.role.is_listener() {
             return Err(TransportError::MultiaddrNotSupported(address));
         }
-        if let Err(refusal) = filter.check(&address, Reach::Loopback) {
-            return Err(TransportError::Other(Error::Filtered { address, refusal }));
-        }
+        admit(filter, &address).map_err(|filtered| TransportError::Other(filtered.into()))?;
         let expected = peer_of(&address);
         let (answer, answered) = oneshot::channel();
         let (key, race) = (self.key.clone(), self.race.clone());
@@ -142,6 +136,6 @@ impl libp2p::core::Transport for Transport {
 }
 
 /// What the browser threw, as streams report it.
-fn failed(error: &JsValue) -> io::Error {
-    io::Error::other(platform::describe(error))
+fn failed(error: JsValue) -> io::Error {
+    io::Error::other(platform::describe(&error))
 }

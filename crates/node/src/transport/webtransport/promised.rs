@@ -2,12 +2,15 @@
 
 use std::{
     cell::RefCell,
+    io,
     rc::Rc,
     task::{Context, Poll, Waker},
 };
 
 use js_sys::{Function, Promise};
 use wasm_bindgen::prelude::*;
+
+use super::failed;
 
 #[wasm_bindgen]
 extern "C" {
@@ -53,11 +56,11 @@ impl Promised {
     }
 
     /// What it came to.
-    pub(super) fn poll(&self, context: &mut Context<'_>) -> Poll<Result<JsValue, JsValue>> {
+    pub(super) fn poll(&self, context: &mut Context<'_>) -> Poll<io::Result<JsValue>> {
         let mut state = self.state.borrow_mut();
         if let Some(result) = state.result.take() {
             state.waiting = false;
-            return Poll::Ready(result);
+            return Poll::Ready(result.map_err(failed));
         }
         if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
             state.waker = Some(context.waker().clone());

@@ -1,7 +1,10 @@
 //! The browser's WebTransport (<https://www.w3.org/TR/webtransport/>), as far as libp2p uses it. web-sys has it only among what is unstable, for which the
 //! whole build would have to ask.
 
-use std::task::{Context, Poll, ready};
+use std::{
+    io,
+    task::{Context, Poll, ready},
+};
 
 use js_sys::{Array, Object, Promise, Reflect, Uint8Array};
 use libp2p::multiaddr::multihash::Multihash;
@@ -9,7 +12,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{ReadableStream, ReadableStreamDefaultReader, WritableStream};
 
-use super::{promised::Promised, stream::Stream};
+use super::{failed, promised::Promised, stream::Stream};
 
 #[wasm_bindgen]
 extern "C" {
@@ -56,18 +59,18 @@ impl Session {
     ///
     /// # Errors
     /// Where the browser refuses to try, or the server to answer.
-    pub(super) async fn open(url: &str, hashes: &[Multihash<64>]) -> Result<Self, JsValue> {
-        let transport = WebTransport::new(url, &options(hashes))?;
+    pub(super) async fn open(url: &str, hashes: &[Multihash<64>]) -> io::Result<Self> {
+        let transport = WebTransport::new(url, &options(hashes)).map_err(failed)?;
         // It is rejected where nobody is there, which `ready` says as well.
         Promised::new().wait_for(&transport.closed());
         let incoming = transport.incoming().get_reader().unchecked_into();
         let session = Self { incoming, accepted: Promised::new(), created: Promised::new(), transport };
-        JsFuture::from(session.transport.ready()).await?;
+        JsFuture::from(session.transport.ready()).await.map_err(failed)?;
         Ok(session)
     }
 
     /// A stream of ours, once the server lets us open one more.
-    pub(super) fn poll_create(&self, context: &mut Context<'_>) -> Poll<Result<Stream, JsValue>> {
+    pub(super) fn poll_create(&self, context: &mut Context<'_>) -> Poll<io::Result<Stream>> {
         if !self.created.is_waiting() {
             self.created.wait_for(&self.transport.create());
         }
@@ -76,12 +79,12 @@ impl Session {
     }
 
     /// The server's next stream.
-    pub(super) fn poll_accept(&self, context: &mut Context<'_>) -> Poll<Result<Stream, JsValue>> {
+    pub(super) fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Stream>> {
         if !self.accepted.is_waiting() {
             self.accepted.wait_for(&self.incoming.read());
         }
         let stream = ready!(self.accepted.poll(context))?.unchecked_into::<Received>().value();
-        Poll::Ready(if stream.is_undefined() { Err("the server closed the session".into()) } else { begun(&stream) })
+        Poll::Ready(if stream.is_undefined() { Err(io::Error::other("the server closed the session")) } else { begun(&stream) })
     }
 
     /// Ends it, and all its streams.
@@ -96,9 +99,9 @@ impl Drop for Session {
     }
 }
 
-fn begun(stream: &JsValue) -> Result<Stream, JsValue> {
+fn begun(stream: &JsValue) -> io::Result<Stream> {
     let stream = stream.unchecked_ref::<BidirectionalStream>();
-    Ok(Stream::new(stream.readable().get_reader().unchecked_into(), stream.writable().get_writer()?))
+    Ok(Stream::new(stream.readable().get_reader().unchecked_into(), stream.writable().get_writer().map_err(failed)?))
 }
 
 /// `{ serverCertificateHashes: [{ algorithm: 'sha-256', value }] }`, and nothing without hashes.

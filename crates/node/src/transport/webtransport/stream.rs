@@ -20,7 +20,7 @@ use send_wrapper::SendWrapper;
 use wasm_bindgen::JsCast;
 use web_sys::{ReadableStreamDefaultReader, WritableStreamDefaultWriter};
 
-use super::{failed, promised::Promised, session::Received};
+use super::{promised::Promised, session::Received};
 use crate::platform;
 
 /// Most bytes given to the browser at once: as in a message of a WebSocket.
@@ -71,7 +71,7 @@ impl Halves {
             if !self.read.is_waiting() {
                 self.read.wait_for(&self.reader.read());
             }
-            let received = ready!(self.read.poll(context)).map_err(|error| failed(&error))?;
+            let received = ready!(self.read.poll(context))?;
             let Ok(chunk) = received.unchecked_into::<Received>().value().dyn_into::<Uint8Array>() else {
                 self.ended = true;
                 break;
@@ -91,7 +91,7 @@ impl Halves {
     /// Until the browser has taken what was written.
     fn poll_written(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.written.is_waiting() && !self.finished {
-            ready!(self.written.poll(context)).inspect_err(|_| self.finished = true).map_err(|error| failed(&error))?;
+            ready!(self.written.poll(context)).inspect_err(|_| self.finished = true)?;
         }
         Poll::Ready(Ok(()))
     }
