@@ -13,7 +13,9 @@
 //! pauses for a block from its disk, so the browser may hold more.
 //!
 //! The rate is measured while bytes wait all the time. Where the browser had nothing to send in between, there was less to send, or too little was held: a
-//! higher rate is believed at once then, and a lower one slowly.
+//! higher rate is believed at once then, and a lower one slowly. Where bytes waited for a fifth of a second and none left, the way is long: a browser sends
+//! one burst for each round trip there, and the rate within it says nothing of the next one. Then, and at first, it may hold one burst. Where nothing is left
+//! when the writer hears that there is room, that was too little: it may hold twice as much.
 
 use std::time::Duration;
 
@@ -22,15 +24,17 @@ const HELD: Duration = Duration::from_millis(6);
 /// What may always be held: bytes. A browser sends two packets for each acknowledgement, and three while it is beginning; over the slowest links these come
 /// seldom enough, and what is urgent would wait a tenth of a second for each 8 KiB.
 const LEAST: usize = 4 * 1024;
+/// What may be held where no rate is known: bytes. As much as a browser that is beginning sends in one burst; what stands behind that waits for round trips.
+const BURST: usize = 16 * 1024;
 /// What may be held at most: bytes. Enough for any path, and far below the 16 MiB at which Chromium closes the channel.
 const MOST: usize = 256 * 1024;
-/// From this rate on it is not a line that is slow, and so it is believed while nothing is known: bytes in a second, 64 Mbit/s.
+/// From this rate on it is not a line that is slow: bytes in a second, 64 Mbit/s.
 const FAST: f64 = 8e6;
 /// The share of a lower rate that is believed, where the browser had nothing to send in between.
 const DOUBTED: f64 = 0.1;
 /// Over what time a rate is measured: shorter, and the turns of threads would be measured; …
 const MEASURED: Duration = Duration::from_millis(20);
-/// … longer, and there was nothing to send.
+/// … longer, and there was nothing to send, or nothing that could leave.
 const TOO_LONG: Duration = Duration::from_millis(200);
 
 /// What is known of one channel's line.
@@ -44,6 +48,8 @@ pub struct Backlog {
     since: Option<(Duration, u64)>,
     /// Whether the browser had nothing to send in between.
     dry: bool,
+    /// Whether the writer waits for room.
+    full: bool,
 }
 
 impl Backlog {
@@ -51,8 +57,13 @@ impl Backlog {
     /// [`Backlog::threshold`]. `now` is the time since any fixed moment.
     pub fn room(&mut self, held: u32, now: Duration) -> usize {
         self.measure(u64::from(held), now);
+        if self.full && held == 0 {
+            let allowed = (2 * self.allowed()).min(MOST);
+            self.rate = Some(allowed as f64 / HELD.as_secs_f64());
+        }
         let allowed = self.allowed();
-        if held as usize >= allowed { 0 } else { allowed / 2 }
+        self.full = held as usize >= allowed;
+        if self.full { 0 } else { allowed / 2 }
     }
 
     /// So many bytes were given to it.
@@ -71,7 +82,8 @@ impl Backlog {
         match self.rate {
             // Converts with saturation; a rate is never negative.
             Some(rate) if rate < FAST => ((rate * HELD.as_secs_f64()) as usize).max(LEAST),
-            _ => MOST,
+            Some(_) => MOST,
+            None => BURST,
         }
     }
 
@@ -86,15 +98,16 @@ impl Backlog {
         if took < MEASURED {
             return;
         }
-        if took <= TOO_LONG {
-            let rate = left.saturating_sub(before) as f64 / took.as_secs_f64();
-            let known = self.rate.unwrap_or(FAST);
-            self.rate = Some(match (self.dry, rate < known) {
-                (false, _) => f64::midpoint(known, rate),
-                (true, false) => rate,
-                (true, true) => known + (rate - known) * DOUBTED,
-            });
-        }
+        let rate = left.saturating_sub(before) as f64 / took.as_secs_f64();
+        self.rate = match (self.rate, self.dry) {
+            (known, true) if took > TOO_LONG => known,
+            (_, false) if took > TOO_LONG => None,
+            (None, true) => Some(rate).filter(|rate| rate * HELD.as_secs_f64() > BURST as f64),
+            (None, false) => Some(rate),
+            (Some(known), false) => Some(f64::midpoint(known, rate)),
+            (Some(known), true) if rate > known => Some(rate),
+            (Some(known), true) => Some(known + (rate - known) * DOUBTED),
+        };
         self.since = Some((now, left));
         self.dry = held == 0;
     }
@@ -150,6 +163,46 @@ mod tests {
         send(&mut backlog, Duration::ZERO, 1e6, Duration::from_secs(1));
         let (_, left) = send(&mut backlog, Duration::from_secs(1), 7e6, Duration::from_secs(1));
         assert!(left >= 6.5e6, "{left} bytes left");
+    }
+
+    #[test]
+    fn what_leaves_in_bursts_has_one_of_them_waiting() {
+        let mut backlog = Backlog::default();
+        let (mut held, mut now) = (0usize, Duration::ZERO);
+        let mut fill = |leaves: usize, now| {
+            held = held.saturating_sub(leaves);
+            while let room @ 1.. = backlog.room(held as u32, now) {
+                backlog.gave(room);
+                held += room;
+            }
+            held
+        };
+        for round_trip in 0..20 {
+            // Two packets for each acknowledgement, one of which comes in a millisecond; then none for the rest of the round trip.
+            for _ in 0..8 {
+                let held = fill(2_400, now);
+                assert!((BURST / 2..=3 * BURST).contains(&held), "{held} bytes wait after {round_trip} round trips");
+                now += Duration::from_millis(1);
+            }
+            now += Duration::from_millis(590);
+        }
+    }
+
+    #[test]
+    fn a_writer_that_has_its_turn_seldom_keeps_a_fast_line_busy() {
+        let mut backlog = Backlog::default();
+        let mut given = Vec::new();
+        // All that is held has left after each turn.
+        for turn in 0..20 {
+            let mut held = 0;
+            while let room @ 1.. = backlog.room(held, Duration::from_millis(15 * turn)) {
+                backlog.gave(room);
+                held += room as u32;
+            }
+            given.push(held as usize);
+        }
+        assert_eq!((given[0], given[4]), (BURST, MOST), "{given:?}");
+        assert!(given[4..].iter().all(|given| *given == MOST), "{given:?}");
     }
 
     #[test]
