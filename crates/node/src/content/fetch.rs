@@ -187,7 +187,7 @@ impl Fetch {
         count: Option<u64>,
     ) -> Outcome {
         // A single block is what somebody waits for who wants to know what it is: it does not stand in line behind whole files.
-        let priority = if count.is_some() || self.scope == Scope::Block { Priority::Urgent } else { Priority::Bulk };
+        let priority = if self.scope == Scope::Block { Priority::Urgent } else { Priority::Bulk };
         let Ok(stream) = session.open(priority).await else { return Outcome::Broken };
         let Some(request) = download.request_some(count) else { return Outcome::Done };
         if stream.write(request.encode()).await.is_err() {
