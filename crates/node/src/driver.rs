@@ -21,9 +21,10 @@ use crate::{
     nearby::{NEARBY, Nearby},
     peers::{Carrying, Connection, Dial, Path},
     perf::{PERF, Perf},
+    ping::ping,
     platform,
     relays::Relays,
-    session::carry,
+    session::{Route, carry},
     shared::{Command, Shared},
 };
 
@@ -341,7 +342,7 @@ impl Driver {
                 Ok(time) => {
                     self.swarm.behaviour_mut().pool.heard(connection);
                     if let Some(connection) = self.shared.peers.borrow_mut().connection(&peer, connection) {
-                        connection.round_trip.set(Some(time.as_secs_f64() * 1_000.0));
+                        connection.round_trip.update(|measured| measured.and(time));
                     }
                 }
                 Err(ping::Failure::Unsupported) => {}
@@ -366,7 +367,20 @@ impl Driver {
                     self.perf.answer(peer, stream, route);
                 }
             }
-            streams::Event::Opened { peer, protocol, stream, .. } if protocol == PING => self.relays.probe(peer, stream),
+            streams::Event::Opened { peer, protocol, stream, .. } if protocol == PING && self.relays.is_connected(&peer) => {
+                self.relays.probe(peer, stream);
+            }
+            streams::Event::Opened { peer, connection, protocol, stream, .. } if protocol == PING => {
+                let route = self.shared.peers.borrow().peer(&peer).and_then(|known| known.route(connection));
+                if let Some(Route { round_trip, .. }) = route {
+                    platform::spawn(async move {
+                        let began = Instant::now();
+                        if ping(stream).await.is_ok() {
+                            round_trip.update(|measured| measured.and(began.elapsed()));
+                        }
+                    });
+                }
+            }
             streams::Event::Failed { peer, protocol, unsupported, .. } if protocol == PING => {
                 self.relays.probe_failed(peer, unsupported);
                 self.keep_relays();

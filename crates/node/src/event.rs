@@ -160,7 +160,7 @@ impl ConnectionInfo {
                 .map(|allowance| RelayBetween { peer: allowance.relay().to_string(), bytes_left: allowance.left() }),
             bytes_received,
             bytes_sent,
-            round_trip_time: connection.round_trip.get(),
+            round_trip_time: connection.round_trip.get().last.map(|took| took.as_secs_f64() * 1_000.0),
             opened_at: connection.opened_at,
             agent: peer.agent.clone(),
         }

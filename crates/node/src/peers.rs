@@ -85,8 +85,10 @@ pub struct Connection {
     pub address: Multiaddr,
     /// Unix milliseconds.
     pub opened_at: f64,
-    /// Last measured, in milliseconds.
-    pub round_trip: Rc<Cell<Option<f64>>>,
+    /// As far as they were measured.
+    pub round_trip: Rc<Cell<RoundTrips>>,
+    /// Whether it was measured once more, while nothing else went on.
+    pub remeasured: bool,
     /// Bytes of our sessions that came and went over it.
     pub traffic: Rc<Cell<(u64, u64)>>,
     /// What a relayed one may carry.
@@ -142,11 +144,31 @@ impl Connection {
             carrying: Carrying::No,
             streams: 0,
             held: false,
+            remeasured: false,
         }
     }
 
     fn is_younger(&self, unix_milliseconds: f64, age: Duration) -> bool {
         unix_milliseconds - self.opened_at < age.as_secs_f64() * 1_000.0
+    }
+}
+
+/// Round trips of a connection: of pings, each of which may have waited for a thread or behind something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RoundTrips {
+    /// The last one.
+    pub last: Option<Duration>,
+    /// The shortest one.
+    pub shortest: Option<Duration>,
+    /// How many were measured.
+    pub count: u32,
+}
+
+impl RoundTrips {
+    /// One more.
+    pub fn and(self, took: Duration) -> Self {
+        let shortest = self.shortest.map_or(took, |shortest| shortest.min(took));
+        Self { last: Some(took), shortest: Some(shortest), count: self.count.saturating_add(1) }
     }
 }
 
@@ -291,6 +313,11 @@ impl Peer {
         let unused = |id: &ConnectionId| self.current().is_some() && !self.sessions().any(|session| session.uses(*id));
         let old = |connection: &&Connection| connection.path == Path::Direct && !connection.is_younger(unix_milliseconds, age);
         self.connections.iter().filter(old).map(|connection| connection.id).filter(unused).collect()
+    }
+
+    /// How many direct ones stand.
+    pub fn direct_connections(&self) -> usize {
+        self.connections.iter().filter(|connection| connection.path == Path::Direct).count()
     }
 
     /// Whether a direct WebRTC connection stands.

@@ -13,7 +13,7 @@
 use std::io;
 
 use futures::{
-    AsyncReadExt, AsyncWriteExt, FutureExt, StreamExt,
+    FutureExt, StreamExt,
     future::{LocalBoxFuture, select},
     stream::FuturesUnordered,
 };
@@ -40,6 +40,7 @@ use crate::{
     event::RelayStatus,
     node::parse_relay,
     peers::Transport,
+    ping::ping,
     platform,
     store::Store,
     transport::{
@@ -56,8 +57,6 @@ use dials::{Dials, unix_seconds};
 
 /// Under which name the store keeps the relays that worked.
 const RECORD: &str = "relays";
-/// Bytes of one ping: <https://github.com/libp2p/specs/blob/master/ping/ping.md>.
-const PING_BYTES: usize = 32;
 
 /// What a task of ours found out.
 #[derive(Debug)]
@@ -429,16 +428,4 @@ fn problem_of(reason: &Result<(), io::Error>) -> Problem {
         }
     }
     Problem::Other(error.to_string())
-}
-
-/// Sends bytes that cannot be guessed and waits for them. How long is the manager's affair.
-async fn ping(mut stream: Stream) -> io::Result<()> {
-    let mut sent = [0; PING_BYTES];
-    getrandom::fill(&mut sent).map_err(io::Error::other)?;
-    stream.write_all(&sent).await?;
-    stream.flush().await?;
-    let mut received = [0; PING_BYTES];
-    stream.read_exact(&mut received).await?;
-    let _ = stream.close().await;
-    if sent == received { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
 }

@@ -24,11 +24,7 @@ use shoal_protocol::limits::ADDRESSES_PER_PEER;
 use web_time::Instant;
 
 use super::{Driver, MAX_UNSENT, RELAY_PATIENCE};
-use crate::{
-    chooser::Chooser,
-    peers::{Dial, Path},
-    transport::address::peer_of,
-};
+use crate::{chooser::Chooser, peers::Dial, transport::address::peer_of};
 
 /// How long one relay is waited for before the next one is tried beside it: several times what a direct connection takes.
 const HASTE: Duration = Duration::from_millis(1_500);
@@ -209,8 +205,7 @@ impl Driver {
     /// A dial to a peer ended with a connection.
     pub(super) fn dial_succeeded(&mut self, peer: PeerId, dial: ConnectionId) {
         let Some(surplus) = self.dialling.ended(peer, dial, true, |_| true) else { return };
-        let direct = |known: &crate::peers::Peer| known.connections.iter().filter(|connection| connection.path == Path::Direct).count();
-        if surplus && self.shared.peers.borrow().peer(&peer).is_some_and(|known| direct(known) > 1) {
+        if surplus && self.shared.peers.borrow().peer(&peer).is_some_and(|known| known.direct_connections() > 1) {
             self.swarm.close_connection(dial);
         }
         // Said where none of them was a direct one.

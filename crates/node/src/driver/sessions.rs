@@ -5,17 +5,20 @@
 //!   no path ───────────────► dial (direct, by way of a relay) every second, for 30 s, and once a relay is back; relayed, while a direct one is being made
 //!   the only path is stuck ─► dial relayed, every second
 //!   direct, held back by losses ─► dial direct as often as is missing
+//!   direct, far away, calm ─► the same, for what comes next
 //!   relayed, in use ────────► dial direct, every 10 s; also beside a direct connection that is not used, so does not work
 //! ```
 
 use std::time::Duration;
 
 use libp2p::PeerId;
+use shoal_protocol::limits::PIPE_READY_CONNECTIONS;
 use web_time::Instant;
 
 use super::Driver;
 use crate::{
-    behaviour::SESSION,
+    behaviour::{PING, SESSION},
+    config::IceTransportPolicy,
     peers::{Carrying, Dial, Path},
     platform,
     session::{ALONE, Health, PeerSession},
@@ -63,7 +66,7 @@ impl Driver {
         }
     }
 
-    fn tend(&self, peer: PeerId, now: Instant, alone: &mut Vec<(Duration, PeerSession)>) -> Option<Need> {
+    fn tend(&mut self, peer: PeerId, now: Instant, alone: &mut Vec<(Duration, PeerSession)>) -> Option<Need> {
         let mut peers = self.shared.peers.borrow_mut();
         let known = peers.known(&peer)?;
         known.tidy_sessions();
@@ -81,10 +84,27 @@ impl Driver {
             Health::Narrow(wanted) => {
                 // Where the last attempt brought none, not again at once.
                 let brought = known.is_direct_lately(platform::unix_milliseconds(), since);
-                let direct = known.connections.iter().filter(|connection| connection.path == Path::Direct).count();
-                let missing = wanted.saturating_sub(direct);
+                let missing = wanted.saturating_sub(known.direct_connections());
                 let idle = known.dial != Dial::Running && !self.dialling.is_running(peer);
                 (missing > 0 && idle && (since >= UPGRADE || brought)).then_some(Need::Direct(missing))
+            }
+            Health::Calm(wanted) => {
+                let in_use = session.connection()?;
+                let missing = wanted.saturating_sub(known.direct_connections());
+                let fits = self.swarm.network_info().connection_counters().num_established() as usize + missing <= PIPE_READY_CONNECTIONS;
+                // An allocation at a relay's TURN server for each would be too many.
+                let hidden = self.shared.config.ice_transport_policy == IceTransportPolicy::Relay;
+                let wanted = missing > 0 && fits && !hidden && known.dial != Dial::Running && !self.dialling.is_running(peer);
+                let connection = known.connections.iter_mut().find(|connection| connection.id == in_use).filter(|_| wanted)?;
+                // The first was measured while the connection was being made, with a machine busy with that: what is near may have seemed far.
+                if connection.round_trip.get().count > 1 {
+                    session.readied();
+                    return Some(Need::Direct(missing));
+                }
+                if !std::mem::replace(&mut connection.remeasured, true) {
+                    self.swarm.behaviour_mut().streams.open(peer, in_use, PING);
+                }
+                None
             }
             Health::Stuck => (session.path() == Some(Path::Direct) && since >= RESTORE).then_some(Need::Relayed),
             Health::Alone(waited) if waited >= ALONE => {

@@ -226,6 +226,17 @@ impl PeerSession {
         self.0.borrow_mut().watch(now)
     }
 
+    /// The connection by which bytes go.
+    pub fn connection(&self) -> Option<ConnectionId> {
+        let inner = self.0.borrow();
+        inner.paths.get(&inner.pipe.sends_on()?).map(|carrying| carrying.route.connection)
+    }
+
+    /// Others are made beside the path in use, for what comes next.
+    pub fn readied(&self) {
+        self.0.borrow_mut().readied();
+    }
+
     /// One more path, on which this side speaks first.
     fn begin_path(&self, route: Route) -> Result<PathId, Refused> {
         let mut inner = self.0.borrow_mut();

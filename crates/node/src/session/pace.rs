@@ -80,7 +80,7 @@ impl Inner {
 /// What is known of a path before anything was sent on it: the round trip of its connection.
 fn begun(paths: &LiteMap<PathId, Carrying>, path: Option<PathId>, offset: u64, now: Time) -> Window {
     let mut window = Window::new(offset, now);
-    let took = path.and_then(|id| paths.get(&id)).and_then(|carrying| carrying.route.round_trip.get());
-    took.into_iter().for_each(|milliseconds| window.guess(Duration::from_micros((milliseconds * 1_000.0) as u64)));
+    let took = path.and_then(|id| paths.get(&id)).and_then(|carrying| carrying.route.round_trip.get().last);
+    took.into_iter().for_each(|took| window.guess(took));
     window
 }

@@ -14,7 +14,10 @@ use libp2p::swarm::ConnectionId;
 use shoal_protocol::pipe::{Greeting, PathId, Violation, greeting};
 
 use super::PeerSession;
-use crate::{allowance::Allowance, peers::Path};
+use crate::{
+    allowance::Allowance,
+    peers::{Path, RoundTrips},
+};
 
 /// Bytes read from the carrier at once: one large WebRTC message.
 pub(super) const READ_BUFFER: usize = 128 * 1024;
@@ -30,8 +33,8 @@ pub struct Route {
     pub path: Path,
     /// Bytes that came and went over the connection in all sessions.
     pub traffic: Rc<Cell<(u64, u64)>>,
-    /// Its round trip as last measured, in milliseconds.
-    pub round_trip: Rc<Cell<Option<f64>>>,
+    /// Its round trips.
+    pub round_trip: Rc<Cell<RoundTrips>>,
     /// What a relayed one may carry.
     pub allowance: Option<Allowance>,
 }

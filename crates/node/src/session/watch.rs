@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shoal_protocol::pipe::{Sight, Verdict};
+use shoal_protocol::pipe::{Ready, Sight, Verdict};
 use web_time::Instant;
 
 use super::Inner;
@@ -23,6 +23,8 @@ pub enum Health {
     Stuck,
     /// More would go by so many direct paths.
     Narrow(usize),
+    /// Nothing goes on; what comes next would go faster by so many direct paths.
+    Calm(usize),
     /// There has been no path for this long.
     Alone(Duration),
 }
@@ -31,13 +33,14 @@ pub enum Health {
 #[derive(Debug)]
 pub(super) struct Watch {
     paths: shoal_protocol::pipe::Watch,
+    ready: Ready,
     alone: Option<Instant>,
     asked: Instant,
 }
 
 impl Watch {
     pub(super) fn new(now: Instant) -> Self {
-        Self { paths: Default::default(), alone: None, asked: now }
+        Self { paths: Default::default(), ready: Ready::default(), alone: None, asked: now }
     }
 }
 
@@ -75,9 +78,21 @@ impl Inner {
         if !idle && self.pipe.sends_on_suspect() {
             return Health::Stuck;
         }
-        match self.pace.lanes_wanted() {
-            wanted if wanted > 1 && self.kind(path) == Some(Path::Direct) => Health::Narrow(wanted),
+        let Some((id, carrying)) = path.and_then(|id| self.paths.get(&id).map(|carrying| (id, carrying))) else { return Health::Fine };
+        if carrying.route.path == Path::Relayed {
+            return Health::Fine;
+        }
+        let shortest = carrying.route.round_trip.get().shortest;
+        let ready = shortest.map_or(1, |way| self.watch.ready.look(id, counts, way, time));
+        match (self.pace.lanes_wanted(), ready) {
+            (wanted @ 2.., _) => Health::Narrow(wanted),
+            (_, ready @ 2..) => Health::Calm(ready),
             _ => Health::Fine,
         }
+    }
+
+    /// Others are made beside the path in use.
+    pub(super) fn readied(&mut self) {
+        self.pipe.sends_on().into_iter().for_each(|path| self.watch.ready.made(path));
     }
 }

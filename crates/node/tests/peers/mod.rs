@@ -74,6 +74,7 @@ impl Peer {
             carrying: Carrying::Yes,
             streams: 1,
             held: false,
+            remeasured: false,
         };
         let route =
             Route { connection: id, path, traffic: connection.traffic.clone(), round_trip: connection.round_trip.clone(), allowance: None };

@@ -31,12 +31,14 @@ mod inbound;
 mod log;
 mod measured;
 mod outbound;
+mod ready;
 mod record;
 mod rounds;
 mod watch;
 mod window;
 
 pub use self::{
+    ready::Ready,
     record::{Greeting, greeting},
     watch::{Patience, Sight, Verdict, Watch},
     window::Window,

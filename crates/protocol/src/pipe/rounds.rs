@@ -97,16 +97,24 @@ impl Rounds {
     /// wait for a carrier that was only beginning, and a rate.
     pub(super) fn wanted(&self, measured: f64, guessed: Option<f64>, rate: f64) -> usize {
         let way = guessed.map_or(measured, |guessed| guessed.min(measured));
+        let lanes = lanes_of(way);
         // What was measured of a full line alone says nothing of the way.
-        let long = guessed.is_some() && way >= PIPE_LANE_LONG.as_secs_f64();
+        let long = guessed.is_some() && lanes == PIPE_LANES_LONG;
         let held_back = self.held_back >= PIPE_LANE_AFTER || long;
         let leaves_meanwhile = rate * PIPE_LANE_MAKING * way;
-        let pays =
-            held_back && way >= PIPE_LANE_WAY.as_secs_f64() && self.waiting >= PIPE_LANE_WAITS && self.waiting as f64 > leaves_meanwhile;
-        match (pays, long) {
-            (false, _) => 1,
-            (true, false) => PIPE_LANES,
-            (true, true) => PIPE_LANES_LONG,
-        }
+        let pays = held_back && self.waiting >= PIPE_LANE_WAITS && self.waiting as f64 > leaves_meanwhile;
+        let most = if long { PIPE_LANES_LONG } else { PIPE_LANES };
+        if pays { lanes.min(most) } else { 1 }
+    }
+}
+
+/// How many paths it pays to have, at the round trip of an idle one, in seconds.
+pub(super) fn lanes_of(way: f64) -> usize {
+    if way < PIPE_LANE_WAY.as_secs_f64() {
+        1
+    } else if way < PIPE_LANE_LONG.as_secs_f64() {
+        PIPE_LANES
+    } else {
+        PIPE_LANES_LONG
     }
 }
