@@ -23,6 +23,34 @@ export function leadsToRelay({ transport }: ConnectionInfo): boolean {
   return transport === 'websocket' || transport === 'webtransport' || transport === 'webrtc-direct'
 }
 
+/** Connections of one kind to one peer: several direct ones carry what goes far or loses packets, and a person sees one way. */
+export interface Way extends ConnectionInfo {
+  readonly count: number
+}
+
+/** By what a row is found again. */
+export function keyOf(connection: ConnectionInfo): string {
+  return `${connection.peer} ${connection.transport} ${connection.path === 'direct' && !leadsToRelay(connection) ? '' : connection.address}`
+}
+
+/** Adds up what goes by connections of one kind to one peer. The round trip is the shortest. */
+export function together(connections: readonly ConnectionInfo[]): Way[] {
+  const ways = new Map<string, Way>()
+  for (const connection of connections) {
+    const key = keyOf(connection)
+    const { count = 0, bytesReceived = 0, bytesSent = 0, roundTripTime } = ways.get(key) ?? {}
+    const times = [roundTripTime, connection.roundTripTime].filter((time) => time !== undefined)
+    ways.set(key, {
+      ...connection,
+      count: count + 1,
+      bytesReceived: bytesReceived + connection.bytesReceived,
+      bytesSent: bytesSent + connection.bytesSent,
+      ...(times.length === 0 ? {} : { roundTripTime: Math.min(...times) }),
+    })
+  }
+  return [...ways.values()]
+}
+
 /** A row. It stays the same element while its facts change, so that focus and an open explanation stay. */
 export class ConnectionRow {
   /** The list item. */
@@ -66,15 +94,16 @@ export class ConnectionRow {
     return !this.way.hidden
   }
 
-  /** Shows a connection, or that there is none. */
-  show(connection: ConnectionInfo | undefined): void {
+  /** Shows a way, or that there is none. */
+  show(connection: Way | undefined): void {
     this.root.dataset['path'] = connection?.path ?? 'none'
     this.root.dataset['transport'] = connection?.transport ?? 'none'
     write(this.path, connection === undefined ? 'not connected' : leadsToRelay(connection) ? 'relay' : connection.path === 'direct' ? 'direct' : 'through the relay')
     write(this.transport, connection?.transport ?? '')
     if (connection === undefined) return write(this.facts, '')
     const time = connection.roundTripTime === undefined ? [] : [`${Math.round(connection.roundTripTime)} ms`]
-    write(this.facts, [`${size(connection.bytesReceived)} in`, `${size(connection.bytesSent)} out`, ...time].join(' · '))
+    const several = connection.count > 1 ? [`${connection.count} connections`] : []
+    write(this.facts, [`${size(connection.bytesReceived)} in`, `${size(connection.bytesSent)} out`, ...time, ...several].join(' · '))
   }
 
   /** Fills the explanation. */

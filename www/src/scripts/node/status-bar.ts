@@ -5,7 +5,7 @@ import { announce } from '../view/announce.ts'
 import { size } from '../view/numbers.ts'
 import { byId, element, write } from '../view/part.ts'
 import { face } from '../view/peer.ts'
-import { ConnectionRow, leadsToRelay } from './connection-row.ts'
+import { ConnectionRow, keyOf, leadsToRelay, together } from './connection-row.ts'
 
 /** Milliseconds between two looks at the connections while their list is open, and while it is closed. */
 const lookOpen = 1_000
@@ -103,13 +103,12 @@ export class StatusBar {
     this.peers = new Set(connections.filter((one) => !leadsToRelay(one)).map((one) => one.peer)).size
     this.numbers()
     if (this.list.hidden) return
-    const sorted = [...connections].sort((a, b) => b.bytesReceived + b.bytesSent - a.bytesReceived - a.bytesSent)
+    const sorted = together(connections).sort((a, b) => b.bytesReceived + b.bytesSent - a.bytesReceived - a.bytesSent)
     const missing = [...this.wanted].filter((peer) => !connections.some((connection) => connection.peer === peer))
-    const entries = [...sorted.map((connection) => ({ peer: connection.peer, connection })), ...missing.map((peer) => ({ peer, connection: undefined }))]
-    const rows = entries.map(({ peer, connection }) => {
-      const key = `${peer} ${connection?.transport} ${connection?.address}`
-      const row = this.rows.get(key) ?? new ConnectionRow(peer, connection !== undefined && leadsToRelay(connection), () => void this.explain(row))
-      row.show(connection)
+    const entries = [...sorted.map((way) => ({ key: keyOf(way), peer: way.peer, way })), ...missing.map((peer) => ({ key: peer, peer, way: undefined }))]
+    const rows = entries.map(({ key, peer, way }) => {
+      const row = this.rows.get(key) ?? new ConnectionRow(peer, way !== undefined && leadsToRelay(way), () => void this.explain(row))
+      row.show(way)
       return [key, row] as const
     })
     this.rows.clear()
