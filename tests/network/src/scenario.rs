@@ -168,8 +168,16 @@ pub struct Rung {
     /// Size of the file.
     #[serde(default = "large")]
     pub bytes: u64,
-    /// Share of TCP's speed in percent, at least; nothing: only told.
+    /// For how many seconds nothing went between the two, which had a small file before, when this one is asked for.
+    #[serde(default)]
+    pub rest: u64,
+    /// How often all this is done.
+    #[serde(default = "once")]
+    pub times: u32,
+    /// Share of TCP's speed in percent, at least, in the middle of all; nothing: only told.
     pub percent_of_tcp: Option<u64>,
+    /// So many direct connections must stand in the end, at least; nothing: only told.
+    pub lanes: Option<u64>,
     /// So many data channels without anything of ours, each of a connection of its own, carry as much together, to be compared.
     #[serde(default)]
     pub raw: u32,
@@ -178,6 +186,10 @@ pub struct Rung {
     /// What happens on the way.
     #[serde(default)]
     pub event: Event,
+}
+
+const fn once() -> u32 {
+    1
 }
 
 const fn large() -> u64 {
