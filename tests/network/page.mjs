@@ -121,6 +121,7 @@ async function fetchFrom(cid, peer, within) {
   let first
   let path
   let direct
+  const ready = await lanes(peer)
   // For how long no bytes came from the peer, by any connection. Progress is told by whole blocks, which take seconds over a slow link.
   let [bytes, last, silence] = [0, 0, 0]
   const listening = setInterval(async () => {
@@ -142,8 +143,12 @@ async function fetchFrom(cid, peer, within) {
     path = progress.path ?? path
   }
   const { length } = await window.shoal.fetchContent(cid, { from: [peer], signal: AbortSignal.timeout(within), onProgress }).finally(() => clearInterval(listening))
-  const lanes = (await window.shoal.connections()).filter((connection) => connection.peer === peer && connection.path === 'direct')
-  return { length, first: first ?? since(), all: since(), path, lanes: lanes.length, direct, silence }
+  const all = since()
+  return { length, first: first ?? all, all, path, ready, lanes: await lanes(peer), direct, silence }
+
+  async function lanes(peer) {
+    return (await window.shoal.connections()).filter((connection) => connection.peer === peer && connection.path === 'direct').length
+  }
 }
 
 /** Both keep what they talk over in the page's globals, until the next page. Several connections share the bytes. */

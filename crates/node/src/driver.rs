@@ -135,7 +135,9 @@ impl Driver {
         self.relays.tick();
         self.keep_relays();
         for (_, peer, _) in self.unsent.extract_if(.., |(until, ..)| *until <= now) {
-            self.shared.peers.borrow_mut().change(peer).dial = Dial::Failed("no relay can be reached now".to_owned());
+            let mut peers = self.shared.peers.borrow_mut();
+            let known = peers.change(peer);
+            known.dial = if known.direct() { Dial::Idle } else { Dial::Failed("no relay can be reached now".to_owned()) };
         }
         let due = self.leaving.extract_if(.., |(at, ..)| *at <= now).collect::<Vec<_>>();
         for (_, peer, connection) in due {

@@ -61,6 +61,11 @@ impl Ice {
         due
     }
 
+    /// Whether a relay lets this page use its TURN server.
+    pub fn has_turn(&self) -> bool {
+        self.relays.borrow().iter().any(|relay| relay.servers.len() > 1)
+    }
+
     /// Reads what the relay, which is reached by this address, answers on the stream.
     pub async fn hear(self, relay: PeerId, address: Multiaddr, stream: Stream) {
         let reading = read(stream).boxed_local();

@@ -8,7 +8,7 @@ use libp2p::Stream;
 /// Bytes of one: <https://github.com/libp2p/specs/blob/master/ping/ping.md>.
 const PING_BYTES: usize = 32;
 
-/// Sends bytes that cannot be guessed and waits for them. How long is the caller's affair.
+/// Sends bytes that cannot be guessed and waits for them. How long is the caller's affair; the stream ends with its connection.
 ///
 /// # Errors
 /// Where the stream ends before, or other bytes come.

@@ -146,8 +146,8 @@ pub const PIPE_LANE_MAKING: f64 = 8.0;
 /// For how long nothing must have gone or come before paths are made for what comes next: longer than the pauses of a transfer, far shorter than a person
 /// needs to ask for something else.
 pub const PIPE_READY_AFTER: Duration = Duration::from_millis(500);
-/// None are made for what comes next where a page would have more connections than this: a quarter of [`CONNECTIONS`], so that whoever serves a crowd makes
-/// one for each.
+/// None are made for what comes next where a page would have more connections than this, those under way included: a quarter of [`CONNECTIONS`], so that
+/// whoever serves a crowd makes one for each.
 pub const PIPE_READY_CONNECTIONS: usize = CONNECTIONS / 4;
 /// For how long bytes go by one path only when something urgent was sent: a person who waits for one thing asks for the next within it.
 pub const PIPE_LANES_REST: Duration = Duration::from_secs(1);

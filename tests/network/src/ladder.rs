@@ -34,6 +34,7 @@ struct Climb {
     pages: Duration,
     silence: Duration,
     path: String,
+    ready: u64,
     lanes: u64,
 }
 
@@ -109,6 +110,7 @@ fn measure(lab: &mut Lab, rung: &Rung) -> Result<Climb, Problem> {
         pages: time(got.all),
         silence: time(got.silence),
         path: got.path.unwrap_or_default(),
+        ready: got.ready,
         lanes: got.lanes,
     })
 }
@@ -156,13 +158,13 @@ fn judge(rung: &Rung, result: &Climb, counts: &mut Counts) -> Option<f64> {
         percent(result.tcp),
         percent(result.raw),
     );
-    let Climb { path, lanes, .. } = result;
+    let Climb { path, ready, lanes, .. } = result;
     let seconds = result.pages.as_secs_f64();
-    let asked = rung.lanes.map(|least| format!(", {least} at least")).unwrap_or_default();
+    let asked = rung.ready.map(|least| format!(" ({least} at least)")).unwrap_or_default();
     counts.claim(
-        rung.lanes.is_none_or(|least| *lanes >= least),
+        rung.ready.is_none_or(|least| *ready >= least),
         &format!(
-            "{what}: {} bytes arrived in {seconds:.1} s, {path} in the end, where {lanes} direct connections stood{asked}",
+            "{what}: {} bytes arrived in {seconds:.1} s, {path} in the end; {ready} direct connections stood before{asked}, {lanes} in the end",
             rung.bytes
         ),
     );

@@ -47,7 +47,10 @@ pub(crate) struct Got {
     pub(crate) path: Option<String>,
     /// When a direct connection stood, if within the time.
     pub(crate) direct: Option<f64>,
-    /// Direct connections that stood in the end.
+    /// Direct connections that stood when it was asked for.
+    #[serde(default)]
+    pub(crate) ready: u64,
+    /// Those that stood in the end.
     #[serde(default)]
     pub(crate) lanes: u64,
     /// For how long nothing came, at most; where the peer notes it.

@@ -176,8 +176,8 @@ pub struct Rung {
     pub times: u32,
     /// Share of TCP's speed in percent, at least, in the middle of all; nothing: only told.
     pub percent_of_tcp: Option<u64>,
-    /// So many direct connections must stand in the end, at least; nothing: only told.
-    pub lanes: Option<u64>,
+    /// So many direct connections must stand when it is asked for, at least; nothing: only told.
+    pub ready: Option<u64>,
     /// So many data channels without anything of ours, each of a connection of its own, carry as much together, to be compared.
     #[serde(default)]
     pub raw: u32,

@@ -135,7 +135,7 @@ impl Driver {
     pub(super) fn dial(&mut self, peer: PeerId, via: Vec<Multiaddr>, count: usize) {
         // It may cost another connection its place: not one that was used since the last tick.
         self.tend_pool();
-        if self.ways_to(peer, &via).is_empty() && self.unsent.len() < MAX_UNSENT {
+        if !self.has_way_to(peer, &via) && self.unsent.len() < MAX_UNSENT {
             self.note_dial(peer, "waiting", &[]);
             return self.unsent.push((Instant::now() + RELAY_PATIENCE, peer, via));
         }
@@ -155,6 +155,11 @@ impl Driver {
         if let Err(error) = self.swarm.dial(options) {
             tracing::debug!(%peer, %error, "no relayed connection");
         }
+    }
+
+    /// Whether there is a relay to dial through.
+    pub(super) fn has_way_to(&self, peer: PeerId, via: &[Multiaddr]) -> bool {
+        !self.ways_to(peer, via).is_empty()
     }
 
     /// The relays that are connected, and those that somebody named, as in a link: these may be many.

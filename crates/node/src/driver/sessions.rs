@@ -48,8 +48,9 @@ impl Driver {
     pub(super) fn tend_sessions(&mut self, now: Instant) {
         let ids: Vec<PeerId> = self.shared.peers.borrow().iter().map(|(id, _)| *id).collect();
         let mut alone: Vec<(Duration, PeerSession)> = Vec::new();
+        let calm = !self.shared.peers.borrow().iter().any(|(_, peer)| peer.sessions().any(|session| session.streams() > 0));
         for peer in ids {
-            let need = self.tend(peer, now, &mut alone);
+            let need = self.tend(peer, calm, now, &mut alone);
             self.carry_sessions(peer, now);
             self.hold_relayed(peer);
             if let Some(need) = need {
@@ -66,7 +67,8 @@ impl Driver {
         }
     }
 
-    fn tend(&mut self, peer: PeerId, now: Instant, alone: &mut Vec<(Duration, PeerSession)>) -> Option<Need> {
+    /// `calm`: nothing is under way with anybody.
+    fn tend(&mut self, peer: PeerId, calm: bool, now: Instant, alone: &mut Vec<(Duration, PeerSession)>) -> Option<Need> {
         let mut peers = self.shared.peers.borrow_mut();
         let known = peers.known(&peer)?;
         known.tidy_sessions();
@@ -91,11 +93,16 @@ impl Driver {
             Health::Calm(wanted) => {
                 let in_use = session.connection()?;
                 let missing = wanted.saturating_sub(known.direct_connections());
-                let fits = self.swarm.network_info().connection_counters().num_established() as usize + missing <= PIPE_READY_CONNECTIONS;
-                // An allocation at a relay's TURN server for each would be too many.
-                let hidden = self.shared.config.ice_transport_policy == IceTransportPolicy::Relay;
-                let wanted = missing > 0 && fits && !hidden && known.dial != Dial::Running && !self.dialling.is_running(peer);
-                let connection = known.connections.iter_mut().find(|connection| connection.id == in_use).filter(|_| wanted)?;
+                if missing == 0 {
+                    session.readied();
+                    return None;
+                }
+                let open = self.swarm.network_info().connection_counters().num_connections() as usize;
+                let fits = open + missing <= PIPE_READY_CONNECTIONS.min(self.shared.config.max_connections / 4);
+                // A relay gives each peer few allocations at its TURN server, and each connection would ask for one.
+                let hidden = self.ice.has_turn() || self.shared.config.ice_transport_policy == IceTransportPolicy::Relay;
+                let may = calm && fits && !hidden && known.dial != Dial::Running && self.has_way_to(peer, &known.via);
+                let connection = known.connections.iter_mut().find(|connection| connection.id == in_use).filter(|_| may)?;
                 // The first was measured while the connection was being made, with a machine busy with that: what is near may have seemed far.
                 if connection.round_trip.get().count > 1 {
                     session.readied();

@@ -232,7 +232,7 @@ impl PeerSession {
         inner.paths.get(&inner.pipe.sends_on()?).map(|carrying| carrying.route.connection)
     }
 
-    /// Others are made beside the path in use, for what comes next.
+    /// Others are made beside the path in use, for what comes next, or stand.
     pub fn readied(&self) {
         self.0.borrow_mut().readied();
     }

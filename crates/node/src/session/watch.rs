@@ -91,8 +91,8 @@ impl Inner {
         }
     }
 
-    /// Others are made beside the path in use.
+    /// Others are made beside the path in use, or stand.
     pub(super) fn readied(&mut self) {
-        self.pipe.sends_on().into_iter().for_each(|path| self.watch.ready.made(path));
+        self.pipe.sends_on().into_iter().for_each(|path| self.watch.ready.readied(path));
     }
 }

@@ -2,7 +2,7 @@
 //! round trips from it, and where it takes a second it is half over before they stand.
 //!
 //! ```text
-//!   something went by this path ─► nothing for half a second ─► the way is long enough ─► others beside it, once
+//!   something went ─► nothing for half a second ─► the way is long enough ─► others beside it, once
 //! ```
 //!
 //! The side that sent more of what went so far makes them: it is likelier to send the next large thing, and both would make too many.
@@ -17,8 +17,8 @@ use crate::{limits::PIPE_READY_AFTER, time::Time};
 pub struct Ready {
     /// What had gone and come when that last grew, and when.
     moved: (u64, Time),
-    /// Beside which path others were made.
-    beside: Option<PathId>,
+    /// Beside which path others were made last, and what had gone and come by then.
+    readied: Option<(PathId, u64)>,
 }
 
 impl Ready {
@@ -30,12 +30,14 @@ impl Ready {
             self.moved = (sent + received, now);
         }
         let calm = now.since(self.moved.1) >= PIPE_READY_AFTER;
-        if calm && sent > received && self.beside != Some(path) { lanes_of(way.as_secs_f64()) } else { 1 }
+        // Those of a pair that has nothing more to do are closed one after the other, and each becomes the path in use before its turn.
+        let anew = self.readied.is_none_or(|(beside, sum)| beside != path && sum != self.moved.0);
+        if calm && sent > received && anew { lanes_of(way.as_secs_f64()) } else { 1 }
     }
 
-    /// Others are made beside this path: not again, even if they are closed for being idle.
-    pub const fn made(&mut self, path: PathId) {
-        self.beside = Some(path);
+    /// Others are made beside this path, or stand: not again, even if they are closed for being idle.
+    pub const fn readied(&mut self, path: PathId) {
+        self.readied = Some((path, self.moved.0));
     }
 }
 
@@ -88,8 +90,13 @@ mod tests {
     fn they_are_made_once_for_each_path() {
         let mut ready = Ready::default();
         ready.look(PATH, moved(1_000, 0), HOME, at(0));
-        ready.made(PATH);
+        ready.look(PATH, moved(1_000, 0), HOME, at(500));
+        ready.readied(PATH);
         assert_eq!(ready.look(PATH, moved(1_000, 0), HOME, at(60_000)), 1);
-        assert_eq!(ready.look(PathId(1), moved(1_000, 0), HOME, at(60_000)), PIPE_LANES, "another way");
+        let other = PathId(1);
+        assert_eq!(ready.look(other, moved(1_000, 0), HOME, at(61_000)), 1, "it is in use only because the first one was idle");
+        assert_eq!([61_500, 62_000].map(|now| ready.look(other, moved(9_000, 0), HOME, at(now))), [1, PIPE_LANES], "another way is used");
+        ready.readied(other);
+        assert_eq!([62_500, 63_000].map(|now| ready.look(other, moved(10_000, 0), HOME, at(now))), [1, 1]);
     }
 }
