@@ -149,8 +149,10 @@ pub const PIPE_READY_AFTER: Duration = Duration::from_millis(500);
 /// None are made for what comes next where a page would have more connections than this, those under way included: a quarter of [`CONNECTIONS`], so that
 /// whoever serves a crowd makes one for each.
 pub const PIPE_READY_CONNECTIONS: usize = CONNECTIONS / 4;
-/// For how long bytes go by one path only when something urgent was sent: a person who waits for one thing asks for the next within it.
+/// For how long bytes go by one path only when something urgent was sent, at least: a person who waits for one thing asks for the next within it.
 pub const PIPE_LANES_REST: Duration = Duration::from_secs(1);
+/// The same in round trips, if that is longer: the first urgent thing waits for what is under way by the other paths, where far away something always was lost.
+pub const PIPE_LANES_REST_ROUND_TRIPS: u32 = 6;
 /// Pieces of one pipe that may be held behind gaps: far more than eight lanes leave of [`PIPE_UNACKNOWLEDGED`]. Whoever makes more is dropped.
 pub const PIPE_GAPS: usize = 4_096;
 /// Longest greeting, in bytes: today's take 18; the rest is room for later fields, which are ignored here.

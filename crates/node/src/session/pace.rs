@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use litemap::LiteMap;
 use shoal_protocol::{
-    limits::PIPE_LANES_REST,
     pipe::{PathId, Window},
     time::Time,
 };
@@ -60,7 +59,7 @@ impl Inner {
             (*path, *window) = (current, begun(&self.paths, current, acknowledged, now));
         }
         if urgent.0 != self.session.urgents() {
-            *urgent = (self.session.urgents(), now + PIPE_LANES_REST);
+            *urgent = (self.session.urgents(), now + window.rest());
         }
         let alone = now < urgent.1;
         self.pipe.alone(alone);

@@ -32,7 +32,8 @@ use super::{
 use crate::{
     limits::{
         PIPE_BATCH, PIPE_CALM_SLACK, PIPE_FAST, PIPE_FIRST_WINDOW, PIPE_FIRST_WINDOW_NEARBY, PIPE_LANE_HOLDS, PIPE_LANE_WAY,
-        PIPE_LEAST_BATCH, PIPE_LEAST_WINDOW, PIPE_MOST_BATCH, PIPE_SLACK, PIPE_TURNS, PIPE_TURNS_WINDOW, PIPE_UNACKNOWLEDGED,
+        PIPE_LANES_REST, PIPE_LANES_REST_ROUND_TRIPS, PIPE_LEAST_BATCH, PIPE_LEAST_WINDOW, PIPE_MOST_BATCH, PIPE_MOST_PATIENCE, PIPE_SLACK,
+        PIPE_TURNS, PIPE_TURNS_WINDOW, PIPE_UNACKNOWLEDGED,
     },
     time::Time,
 };
@@ -128,6 +129,16 @@ impl Window {
     /// Whether somebody waits for what is urgent, or did a moment ago.
     pub const fn urgent(&mut self, urgent: bool) {
         self.urgent = urgent;
+    }
+
+    /// For how long all goes by one path when something urgent was sent.
+    #[must_use]
+    pub fn rest(&self) -> Duration {
+        let measured = self.round_trip.map(|measured| measured.seconds);
+        let way = [measured, self.guessed].into_iter().flatten().reduce(f64::min).unwrap_or_default();
+        // Converts with saturation; no round trip is negative.
+        let way = Duration::from_millis((way * 1_000.0) as u64);
+        way.saturating_mul(PIPE_LANES_REST_ROUND_TRIPS).clamp(PIPE_LANES_REST, PIPE_MOST_PATIENCE)
     }
 
     /// So many bytes wait to be sent.
@@ -508,6 +519,17 @@ mod tests {
         assert!(under_way(true, 20) < 330_000 && under_way(false, 20) > 290_000, "{} and {}", under_way(true, 20), under_way(false, 20));
         assert_eq!(under_way(true, 100), under_way(false, 100), "half a round trip is more");
         assert_eq!(under_way(true, 2), under_way(false, 2), "there is no way to speak of");
+    }
+
+    #[test]
+    fn what_is_urgent_has_one_path_for_itself_until_the_next_may_come() {
+        let rest = |guess| {
+            let mut window = Window::new(0, Time::default());
+            window.guess(Duration::from_millis(guess));
+            window.rest().as_millis()
+        };
+        assert_eq!([0, 16, 160, 300, 600].map(rest), [1_000, 1_000, 1_000, 1_800, 3_600]);
+        assert_eq!(Window::new(0, Time::default()).rest(), PIPE_LANES_REST);
     }
 
     #[test]
