@@ -59,7 +59,9 @@ export async function ways(page, peers) {
       const all = peers ?? [...new Set((await window.shoal.connections()).map(({ peer }) => peer))]
       const diagnoses = await Promise.all(all.map((peer) => window.shoal.diagnose(peer)))
       const line = ({ name, result, duration, detail }) => `    ${result} ${name}${duration === undefined ? '' : ` (${Math.round(duration)} ms)`}: ${detail}`
-      return diagnoses.map(({ peer, summary, reasons, steps }) => [`  ${peer}: ${summary}`, ...reasons.map((reason) => `    - ${reason}`), ...steps.map(line)].join('\n')).join('\n')
+      const happened = ({ at, what, path, transport, detail }) => `    ${new Date(at).toISOString().slice(14, 23)} ${[what, path, transport, detail].filter(Boolean).join(' ')}`
+      const told = ({ peer, summary, reasons, steps, history }) => [`  ${peer}: ${summary}`, ...reasons.map((reason) => `    - ${reason}`), ...steps.map(line), ...history.map(happened)]
+      return diagnoses.flatMap(told).join('\n')
     }, peers)
   } catch (error) {
     return `  the node does not say: ${error.message}`

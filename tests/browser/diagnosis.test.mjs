@@ -33,11 +33,14 @@ for (const kind of ['chromium', 'firefox']) {
     await beginFetch(receiving, content)
     await fetched(receiving)
     for (const [page, peer, role] of [[receiving, content.peer, 'dialler'], [sending, await peerId(receiving), 'listener']]) {
-      const { path, summary, reasons, steps, attempts } = await diagnose(page, peer)
+      const { path, summary, reasons, steps, attempts, history } = await diagnose(page, peer)
       assert.equal(path, 'direct')
       assert.match(summary, /^Connected directly, by WebRTC/)
       assert.deepEqual(reasons, [])
       assert.deepEqual(steps.map(({ name, result }) => `${name} ${result}`), ['relay', 'reservation', 'circuit', 'signalling', 'candidates', 'ice', 'direct'].map((name) => `${name} done`), await ways(page, [peer]))
+      const opened = history.filter(({ what }) => what === 'opened')
+      assert.deepEqual(opened.slice(0, 2).map(({ path, transport }) => [path, transport]), [['relayed', 'circuit'], ['direct', 'webrtc']])
+      assert.ok(opened[0].at <= opened[1].at && Math.abs(Date.now() - opened[1].at) < 60_000, JSON.stringify(history))
       const attempt = attempts.at(-1)
       assert.equal(attempt.role, role)
       // Chromium calls a pair in use "in-progress" while it checks that the peer still consents.

@@ -4,16 +4,7 @@
  * Pure: facts in, a {@link Diagnosis} out. The facts are not interpreted anywhere else.
  */
 import type { Attempt } from '../../webrtc/js/traces.js'
-import type { ConnectionInfo, Diagnosis, DiagnosisStep, DirectAttempt, RelayStatus, SessionInfo } from './types.ts'
-
-/** What the node noted. See `crates/node/src/history.rs`. */
-export interface Happening {
-  at: number
-  what: 'dialling' | 'waiting' | 'opened' | 'reserved' | 'failed' | 'closed'
-  transport?: ConnectionInfo['transport']
-  path?: ConnectionInfo['path']
-  detail: string
-}
+import type { ConnectionInfo, Diagnosis, DiagnosisStep, DirectAttempt, Happening, RelayStatus, SessionInfo } from './types.ts'
 
 /** Everything that is known. */
 export interface Facts {
@@ -48,6 +39,7 @@ export function diagnose({ peer, connections, history, relays, session, attempts
     connections: own,
     ...(session ? { session } : {}),
     attempts: attempts as DirectAttempt[],
+    history,
   }
 }
 

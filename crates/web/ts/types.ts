@@ -352,6 +352,23 @@ export interface SessionInfo {
 }
 
 /**
+ * One thing that happened on the way to a peer.
+ * @example const failures = (await node.diagnose(peerId)).history.filter(({ what }) => what === 'failed')
+ */
+export interface Happening {
+  /** Unix time in milliseconds. */
+  at: number
+  /** `waiting` is for a relay; `reserved` is what a relay did. */
+  what: 'dialling' | 'waiting' | 'opened' | 'reserved' | 'failed' | 'closed'
+  /** Of the connection that opened or closed. */
+  transport?: ConnectionInfo['transport']
+  /** Of the connection that opened or closed. */
+  path?: ConnectionInfo['path']
+  /** Addresses, which are those of relays, or the reason. */
+  detail: string
+}
+
+/**
  * What is known about the way to a peer: which paths were tried, with what result, and why the link is not direct.
  * @example for (const reason of (await node.diagnose(peerId)).reasons) console.warn(reason)
  */
@@ -372,6 +389,8 @@ export interface Diagnosis {
   session?: SessionInfo
   /** The last attempts at a direct connection, at most four, the oldest first. */
   attempts: DirectAttempt[]
+  /** What happened lately on the way to this peer, at most 32 things, the oldest first. */
+  history: Happening[]
 }
 
 /**
