@@ -99,8 +99,8 @@ fn lanes_that_are_silent_are_left_together() {
     assert!(one.sends_on_suspect());
 }
 
-#[test]
-fn a_relayed_path_is_no_lane() {
+/// Two ends with a direct path, and the relayed one between them.
+fn with_relayed() -> ([Pipe; 2], [PathId; 2]) {
     let ([mut one, mut other], _) = ends(1);
     let relayed = one.open(0).expect("a path");
     let words = said(&mut one, relayed);
@@ -108,7 +108,29 @@ fn a_relayed_path_is_no_lane() {
     let theirs = other.accept(0, greeting).expect("a path");
     let words = said(&mut other, theirs);
     assert_eq!(one.greeted(relayed, shoal_protocol::pipe::greeting(&words).expect("a greeting").expect("whole").0), Ok(true));
+    ([one, other], [relayed, theirs])
+}
+
+#[test]
+fn a_relayed_path_is_no_lane() {
+    let ([one, _], _) = with_relayed();
     assert_eq!(one.lanes(), 1);
+}
+
+#[test]
+fn who_gives_a_direct_path_up_is_seen_by_the_other_side() {
+    let ([mut one, mut other], [ours, theirs]) = with_relayed();
+    assert!(!one.is_left());
+    other.silent();
+    for _ in 0..2 {
+        let words = said(&mut other, theirs);
+        receive(&mut one, ours, &words).expect("honest");
+        let words = said(&mut one, ours);
+        receive(&mut other, theirs, &words).expect("honest");
+    }
+    assert!(one.is_left(), "it sends directly, and is sent to through a relay");
+    one.silent();
+    assert!(!one.is_left(), "both use the relay");
 }
 
 #[test]

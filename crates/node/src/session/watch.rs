@@ -63,7 +63,8 @@ impl Inner {
         let traffic = alone.and_then(|id| self.paths.get(&id)).map_or((0, 0), |carrying| carrying.route.traffic.get());
         let idle = counts.sent == counts.acknowledged;
         let (patience, time) = self.patience();
-        match self.watch.paths.look(Sight { path, acknowledged: self.pipe.under_way().0, idle, traffic }, patience, time) {
+        let sight = Sight { path, acknowledged: self.pipe.under_way().0, idle, traffic, left: self.pipe.is_left() };
+        match self.watch.paths.look(sight, patience, time) {
             Verdict::Fine | Verdict::Waits => {}
             Verdict::Ask => {
                 self.pipe.probe();

@@ -8,7 +8,8 @@
 //!   patience = 3 × (smoothed round trip + 4 × its variation)      at least 2 s, at most 10 s
 //! ```
 //!
-//! So what broke between two homes is noticed after two seconds, and a satellite or an overloaded cell is not taken for dead while it is only slow.
+//! So what broke between two homes is noticed after two seconds, and a satellite or an overloaded cell is not taken for dead while it is only slow. Where the
+//! other side has given the path up, it has been patient already, and two seconds are enough.
 
 use std::time::Duration;
 
@@ -66,6 +67,8 @@ pub struct Sight {
     pub idle: bool,
     /// What came and went over the path's connection, in whatever session.
     pub traffic: (u64, u64),
+    /// Whether the other side sends by a worse one, so has given it up.
+    pub left: bool,
 }
 
 /// What follows from it.
@@ -94,6 +97,7 @@ impl Watch {
     pub fn look(&mut self, sight: Sight, patience: Duration, now: Time) -> Verdict {
         let (came, went) = self.seen.traffic;
         let moves = sight.acknowledged != self.seen.acknowledged || sight.traffic.0 != came || sight.traffic.1.abs_diff(went) > PIPE_MOVES;
+        let patience = if sight.left { patience.min(PIPE_LEAST_PATIENCE) } else { patience };
         if sight.idle || moves || sight.path != self.seen.path {
             *self = Self { moved: now, seen: sight, asked: false };
             return Verdict::Fine;
@@ -156,6 +160,17 @@ mod tests {
     #[test]
     fn no_path_is_waited_for_longer_than_ten_seconds() {
         assert_eq!(given_up(&[30_000; 20], u64::MAX), Some(10_000));
+    }
+
+    #[test]
+    fn what_the_other_side_has_given_up_is_waited_for_two_seconds() {
+        let slow = Duration::from_secs(9);
+        for (left, expected) in [(true, Verdict::Silent), (false, Verdict::Waits)] {
+            let mut watch = Watch::default();
+            let sight = Sight { acknowledged: 1, left, ..Sight::default() };
+            let looks = [0, 500, 2_000].map(|at| watch.look(sight, slow, Time::from_origin(Duration::from_millis(at))));
+            assert_eq!(looks, [Verdict::Fine, Verdict::Ask, expected]);
+        }
     }
 
     #[test]
