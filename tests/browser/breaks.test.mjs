@@ -50,8 +50,12 @@ test('the relay that carries a transfer killed while a direct connection is trie
     const { ended, steps } = attempts.at(-1)
     return session?.path === 'relayed' && ended === undefined && steps.answered !== undefined && steps.ready === undefined
   }
+  const carried = async () => (await progressOf(receiving)).path === 'relayed'
+  await until(carried, DIRECT_WITHIN, async () => `not by the relay: ${await say(receiving)}\nthe sender: ${await ways(sending)}`)
+  t.diagnostic(`silence for ${Math.round(await longestGap(receiving))} ms when the direct way was cut`)
   await until(tried, 1.5 * DIRECT_WITHIN, () => say(receiving))
   await clearGap(receiving)
+  const killed = new Date().toISOString().slice(14, 23)
   await relay.kill()
   await relay.restart()
   await shape(1e9, [relay.port])
@@ -59,7 +63,7 @@ test('the relay that carries a transfer killed while a direct connection is trie
   assert.equal(arrived.sha256, content.sha256)
   const gap = await longestGap(receiving)
   t.diagnostic(`silence for ${Math.round(gap)} ms`)
-  assert.ok(gap <= BACK_SOON, `nothing came for ${gap} ms: ${await say(receiving)}`)
+  assert.ok(gap <= BACK_SOON, `killed at ${killed}, then nothing came for ${gap} ms: ${await say(receiving)}\nthe sender: ${await ways(sending)}`)
 })
 
 /** A relay, and two pages that can be reached through it. */
@@ -142,14 +146,16 @@ async function breaks(t, kind, plan) {
 const watchGaps = (page) =>
   page.evaluate(() => {
     let [bytes, at] = [0, performance.now()]
-    window.gap = 0
+    window.clearGap = () => [at, window.gap] = [performance.now(), 0]
+    window.clearGap()
     setInterval(() => {
       const now = performance.now()
       window.gap = Math.max(window.gap, now - at)
       if (window.fetching.progress?.bytes > bytes) [bytes, at] = [window.fetching.progress.bytes, now]
     }, 20)
   })
-const clearGap = (page) => page.evaluate(() => void (window.gap = 0))
+/** Begins anew: what was still on its way, or stood still, before this moment is not counted. */
+const clearGap = (page) => page.evaluate(() => void window.clearGap())
 const longestGap = (page) => page.evaluate(() => window.gap)
 
 /** What runs between this page and a peer. */
