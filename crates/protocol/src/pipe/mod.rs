@@ -344,8 +344,8 @@ impl Pipe {
     /// Whether the other side sends by a worse path than this side: it has given up the one that this side uses.
     #[must_use]
     pub fn is_left(&self) -> bool {
-        let rank = |id: Option<PathId>| id.and_then(|id| self.paths.get(&id)).map(|path| path.rank);
-        rank(self.takes_from()).is_some_and(|theirs| rank(self.sends_on()).is_some_and(|ours| theirs < ours))
+        let path = |id: Option<PathId>| self.paths.get(&id?);
+        path(self.takes_from()).zip(path(self.sends_on())).is_some_and(|(theirs, ours)| theirs.rank < ours.rank)
     }
 
     /// The path on which what was sent last went: while the other side is asked for another one, still the one before.
