@@ -198,5 +198,6 @@ async function wayTo(peer) {
   const { summary, reasons, attempts, connections } = await window.shoal.diagnose(peer)
   const direct = attempts.some(({ steps }) => steps.ready !== undefined) || connections.some(({ path }) => path === 'direct')
   const running = !direct && attempts.some(({ ended }) => ended === undefined)
-  return { direct, running, text: JSON.stringify({ summary, reasons, attempts }) }
+  const lanes = connections.filter(({ path }) => path === 'direct').length
+  return { direct, running, lanes, text: JSON.stringify({ summary, reasons, attempts }) }
 }

@@ -78,6 +78,9 @@ pub(crate) struct Way {
     pub(crate) direct: bool,
     /// Whether one is still tried for.
     pub(crate) running: bool,
+    /// How many stand; where the peer tells.
+    #[serde(default)]
+    pub(crate) lanes: u64,
     /// Why it is as it is.
     pub(crate) text: String,
 }
