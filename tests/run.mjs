@@ -33,8 +33,8 @@ const WASM_WITH_SMALL_DISK = ['shoal-node', '--test', 'browser_full', '--test', 
 const LONG_CASES = '100000'
 /** Seeds of the simulations in a long run; a few dozen or hundred by default. */
 const LONG_SEEDS = { PIPE_SEEDS: '100000', SESSION_SEEDS: '100000' }
-/** Milliseconds for one suite before its file counts as failed. The longest (matrix.test.mjs) takes five minutes on two cores. */
-const SUITE_LIMIT = 900_000
+/** Milliseconds for one suite before its file counts as failed. The longest (matrix.test.mjs) takes five minutes on two cores; some build their peers first. */
+const SUITE_LIMIT = 1_200_000
 
 const { values, positionals: words } = parseArgs({
   allowPositionals: true,

@@ -51,26 +51,25 @@ test(`${CROSSINGS} times two nodes dial each other at once, and both calls give 
         return peerId(page)
       }),
     )
-    const moment = Date.now() + 200
-    const got = await Promise.all(pages.map((page, side) => page.evaluate(dialAndStop, names[1 - side], moment)))
+    const moment = Date.now() + 500
+    const got = await Promise.all(pages.map((page, side) => page.evaluate(dial, names[1 - side], moment)))
+    // Not before both calls have ended: who is gone cannot be dialled.
+    await Promise.all(pages.map((page) => page.evaluate(() => window.shoal.stop())))
     assert.deepEqual(got, ['direct', 'direct'], `crossing ${crossing}`)
   }
 })
 
 /** In a page, at a moment. @returns the path of the connection that the call gave, or what went wrong. */
-async function dialAndStop(peer, moment) {
+async function dial(peer, moment) {
   const node = window.shoal
   await new Promise((resolve) => setTimeout(resolve, moment - Date.now()))
   try {
     const { path } = await node.connect(peer)
     const { steps } = await node.diagnose(peer)
-    await new Promise((resolve) => setTimeout(resolve, 300)) // the other one's call
     const failed = steps.filter(({ result }) => result === 'failed').map(({ name, detail }) => `${name}: ${detail}`)
     return [path, ...failed].join(', ')
   } catch (error) {
     return `${error.name}: ${error.message}`
-  } finally {
-    await node.stop()
   }
 }
 

@@ -46,15 +46,18 @@ async function open(browser) {
     to: async (name, peer) => (await call(name, 'connections')).filter((connection) => connection.peer === peer),
     /** Which of its connections to a peer closed, by which path and why. */
     closed: (name, peer) => page.evaluate((name, peer) => window.happened[name].filter((event) => event.type === 'connectionClosed' && event.peer === peer), name, peer),
-    /** How many direct connections to a peer it has had. */
-    opened: (name, peer) =>
-      page.evaluate((name, peer) => window.happened[name].filter(({ type, connection }) => type === 'connectionOpened' && connection.peer === peer && connection.path === 'direct').length, name, peer),
     publish: (name, size) => page.evaluate((name, size) => window.nodes[name].publishContent(new Blob([crypto.getRandomValues(new Uint8Array(size))])), name, size),
     /** Fetches content of that many bytes. */
     async fetch(name, cid, from, size) {
       assert.equal(await page.evaluate(async (name, cid, from) => (await window.nodes[name].fetchContent(cid, { from: [from] })).length, name, cid, from), size)
     },
   }
+}
+
+/** A direct connection to a peer stands: before the next use, which would make another. Two tabs of a busy machine may have several. */
+async function stands(page, name, peer) {
+  const all = await page.to(name, peer)
+  assert.ok(all.some(({ path }) => path === 'direct'), `closed, though it is used: ${JSON.stringify([all, await page.closed(name, peer)])}`)
 }
 
 /** Dials a peer until there is a direct connection: a name by which a browser hides its address may be looked up in vain. */
@@ -80,16 +83,16 @@ for (const kind of KINDS) {
     // More than twice the idle time, with pauses that a busy machine may make twice as long.
     while (Date.now() - began < 2.5 * idleTimeout) {
       const cid = await others.publish('used', 1_000)
+      await stands(page, 'node', used)
       await page.fetch('node', cid, used, 1_000)
       await sleep(500)
     }
     await until(async () => (await page.to('node', unused)).length === 0, WITHIN, async () => JSON.stringify(await page.to('node', unused)))
     const reasons = (await page.closed('node', unused)).map(({ path, reason }) => `${path}: ${reason}`)
     assert.ok(reasons.includes('direct: it was not used'), reasons.join())
-    assert.equal(await page.opened('node', used), 1)
-    // Another two idle times in which nothing at all is used.
-    await sleep(2 * idleTimeout)
-    assert.equal((await page.to('node', used)).length, 0)
+    await stands(page, 'node', used)
+    // Nothing at all is used any more; of several connections one goes after the other.
+    await until(async () => (await page.to('node', used)).length === 0, WITHIN, async () => JSON.stringify(await page.to('node', used)))
     const { peerId } = await (await fetch(`${relay.url}/bootstrap`)).json()
     assert.deepEqual(await page.closed('node', peerId), [], 'the relay was closed')
     // The next use makes another.
@@ -107,7 +110,9 @@ for (const kind of KINDS) {
     const dialled = []
     for (const name of ['one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight']) {
       const peer = await others.start(name)
-      await page.fetch('node', await others.publish('used', 64_000), used, 64_000)
+      const cid = await others.publish('used', 64_000)
+      await stands(page, 'node', used)
+      await page.fetch('node', cid, used, 64_000)
       await direct(page, 'node', peer)
       dialled.push(peer)
       const stand = async () => (await page.call('node', 'connections')).length
@@ -118,7 +123,7 @@ for (const kind of KINDS) {
     for (const peer of dialled) reasons.push(...(await page.closed('node', peer)).filter(({ path }) => path === 'direct').map(({ reason }) => reason))
     t.diagnostic(`${reasons.length} of ${dialled.length} made room: ${[...new Set(reasons)].join()}`)
     assert.ok(reasons.length >= dialled.length - maxConnections && reasons.every((reason) => reason === 'another connection needed its place'), reasons.join())
-    assert.equal(await page.opened('node', used), 1, JSON.stringify(await page.closed('node', used)))
+    await stands(page, 'node', used)
     assert.notEqual((await page.to('node', dialled.at(-1))).length, 0)
     const { peerId } = await (await fetch(`${relay.url}/bootstrap`)).json()
     assert.deepEqual(await page.closed('node', peerId), [], 'the relay was closed')
