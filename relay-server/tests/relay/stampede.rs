@@ -172,7 +172,7 @@ async fn lose_the_relay(down: Duration) {
     tokio::task::block_in_place(|| relay.restart(&ROOM, down));
     let ready = Instant::now();
     let took = all_back(&log, ready).await;
-    let log = log.lock().unwrap();
+    let log = std::mem::take(&mut *log.lock().unwrap());
     let knocks: Vec<Instant> = log.knocks.iter().copied().filter(|knock| *knock >= ready).collect();
     let (knocking, returning) = (by_second(&knocks, ready, took), by_second(&log.back, ready, took));
     // A few of the last may be in their longest wait: that says nothing of the crowd.
@@ -189,7 +189,6 @@ async fn lose_the_relay(down: Duration) {
         let idle = returning[second] == 0 && returning[second + 1] == 0;
         assert!(!idle, "from second {second} on the relay was idle, though {} waited", waiting(second));
     }
-    drop(log);
     until("the reservations", || relay.counted("reservations") == CLIENTS as u64).await;
 }
 
