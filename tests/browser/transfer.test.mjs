@@ -7,8 +7,8 @@ import { createRelay } from '../relay.mjs'
 import { overflowed } from '../sockets.mjs'
 
 const SIZE = 20_000_000
-/** Bytes that may pass through the relay while the file is fetched: signalling, identify, pings. */
-const RELAY_MOST = 64 * 1024
+/** Bytes that may pass through the relay while the file is fetched: signalling, identify, pings. Four connections, as a busy machine makes, take 40 KiB. */
+const RELAY_MOST = 128 * 1024
 /** Packets that a browser's sockets may lose meanwhile: one of a thousand. On two busy cores it was one of two hundred, before the sockets had room for more. */
 const OVERFLOWED_MOST = SIZE / 1_200 / 1_000
 
