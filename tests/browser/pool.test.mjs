@@ -87,10 +87,10 @@ for (const kind of KINDS) {
       await page.fetch('node', cid, used, 1_000)
       await sleep(500)
     }
+    await stands(page, 'node', used)
     await until(async () => (await page.to('node', unused)).length === 0, WITHIN, async () => JSON.stringify(await page.to('node', unused)))
     const reasons = (await page.closed('node', unused)).map(({ path, reason }) => `${path}: ${reason}`)
     assert.ok(reasons.includes('direct: it was not used'), reasons.join())
-    await stands(page, 'node', used)
     // Nothing at all is used any more; of several connections one goes after the other.
     await until(async () => (await page.to('node', used)).length === 0, WITHIN, async () => JSON.stringify(await page.to('node', used)))
     const { peerId } = await (await fetch(`${relay.url}/bootstrap`)).json()
