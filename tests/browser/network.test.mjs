@@ -64,13 +64,13 @@ function changes() {
       const peer = await page.evaluate(() => window.shoal.peerId)
       const tries = []
       for (let reached = false; !reached; ) {
-        const time = performance.now() - began
         const path = await connects(stranger, peer)
-        tries.push(`from ${Math.round(time)} ms on: ${path}`)
+        const time = performance.now() - began
+        tries.push(`${Math.round(time)} ms: ${path}`)
         reached = /^(direct|relayed)$/.test(path)
         assert.ok(time < within, `${tries.join('\n')}\n${await relaysOf(page)}`)
       }
-      t.diagnostic(`reached ${tries.at(-1)}`)
+      t.diagnostic(`reached after ${tries.at(-1)}`)
     })
   }
 }

@@ -64,8 +64,7 @@ describe(`${ASLEEP / 1_000} s of sleep`, { concurrency: true }, () => {
     // A stopped process answers nothing, and its kernel keeps the connection: what a path that was cut looks like.
     relay.pause()
     await wake()
-    // A relay is waited for 3 s; libp2p's own ping would take 15 to 35 s.
-    await until(async () => !(await status(page)).reachable, 10_000, async () => `the page believes in a dead relay: ${await relaysOf(page)}`)
+    await until(async () => !(await status(page)).reachable, 5_000, async () => `the page believes in a dead relay: ${await relaysOf(page)}`)
     relay.resume()
     await reachableAgain(t, page, relay)
   })

@@ -16,9 +16,6 @@ async fn answer(socket: &UdpSocket) -> Option<usize> {
     timeout(Duration::from_millis(300), socket.recv(&mut buffer)).await.ok().map(Result::unwrap)
 }
 
-/// Longer than two of DTLS's repetitions (1 s, then 2 s): a flood may take the place of a packet in a socket's queue.
-const AMID_A_FLOOD: Duration = Duration::from_secs(10);
-
 #[tokio::test]
 async fn who_did_not_check_is_not_answered() {
     let server = Server::listen(Config::default()).await;
@@ -49,17 +46,13 @@ async fn a_flood_takes_neither_memory_nor_all_places() {
     Client::dial(&address, Version::Two).await.unwrap();
     let (to, before) = (parts(&address).0, listener.resident());
     let flooding = tokio::task::spawn_blocking(move || flood(to, 30_000, 4));
-    let mut took = Vec::new();
     while !flooding.is_finished() {
         let began = Instant::now();
-        timeout(AMID_A_FLOOD, Client::dial(&address, Version::Two)).await.expect("an honest dial").unwrap();
-        took.push(began.elapsed());
+        timeout(Duration::from_secs(3), Client::dial(&address, Version::Two)).await.expect("an honest dial").unwrap();
+        println!("connected in {:?} meanwhile", began.elapsed());
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     flooding.await.unwrap();
-    took.sort();
-    println!("connected in {took:?} meanwhile");
-    assert!(took[took.len() / 2] < Duration::from_secs(3), "{took:?}");
     let grown = listener.resident().saturating_sub(before);
     println!("{} MiB more", grown >> 20);
     assert!(grown < 64 << 20, "{grown} bytes");
