@@ -196,8 +196,8 @@ async function send(answers, size) {
 
 async function wayTo(peer) {
   const { summary, reasons, attempts, connections } = await window.shoal.diagnose(peer)
-  const direct = attempts.some(({ steps }) => steps.ready !== undefined) || connections.some(({ path }) => path === 'direct')
-  const running = !direct && attempts.some(({ ended }) => ended === undefined)
   const lanes = connections.filter(({ path }) => path === 'direct').length
+  const direct = lanes > 0 || attempts.some(({ steps }) => steps.ready !== undefined)
+  const running = !direct && attempts.some(({ ended }) => ended === undefined)
   return { direct, running, lanes, text: JSON.stringify({ summary, reasons, attempts }) }
 }

@@ -61,22 +61,22 @@ pub(crate) fn climb(lab: &mut Lab, ladder: &Ladder, counts: &mut Counts) -> Resu
             }
         }
         share_of_tcp(rung, shares, counts);
-        let Some(times) = rung.urgent_times else { continue };
-        for left in (0..TRIES).rev() {
-            match beside(lab, rung) {
-                Ok(urgent) if left > 0 && !urgent.is_within(times) => println!("    {}: {}, once more", rung.link, urgent.told()),
-                Ok(urgent) => {
-                    counts.claim(urgent.is_within(times), &format!("{}: {}, {times} at most", rung.link, urgent.told()));
-                    break;
-                }
-                Err(problem) => {
-                    counts.claim(false, &format!("{}, what is urgent: {problem}", rung.link));
-                    break;
-                }
-            }
+        if let Some(times) = rung.urgent_times {
+            judge_urgent(lab, rung, times, counts);
         }
     }
     Ok(())
+}
+
+fn judge_urgent(lab: &mut Lab, rung: &Rung, times: f64, counts: &mut Counts) {
+    let link = &rung.link;
+    for left in (0..TRIES).rev() {
+        match beside(lab, rung) {
+            Ok(urgent) if left > 0 && !urgent.is_within(times) => println!("    {link}: {}, once more", urgent.told()),
+            Ok(urgent) => return counts.claim(urgent.is_within(times), &format!("{link}: {}, {times} at most", urgent.told())),
+            Err(problem) => return counts.claim(false, &format!("{link}, what is urgent: {problem}")),
+        }
+    }
 }
 
 /// Another transfer between the two, and round trips beside it.

@@ -341,7 +341,7 @@ impl Pipe {
         self.outbound.path().and_then(|id| self.paths.get(&id)).is_some_and(|path| path.suspect)
     }
 
-    /// Whether the other side sends by a worse path than this side: it has given up the one that this side uses.
+    /// Whether the other side sends by a worse path than this side: it has given up the one that this side uses, or, for a moment, not taken it yet.
     #[must_use]
     pub fn is_left(&self) -> bool {
         let path = |id: Option<PathId>| self.paths.get(&id?);

@@ -67,7 +67,7 @@ pub struct Sight {
     pub idle: bool,
     /// What came and went over the path's connection, in whatever session.
     pub traffic: (u64, u64),
-    /// Whether the other side sends by a worse one, so has given it up.
+    /// Whether the other side sends by a worse one: see [`Pipe::is_left`](super::Pipe::is_left).
     pub left: bool,
 }
 
